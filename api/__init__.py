@@ -1,0 +1,1 @@
+"""The HTTP edge: resources read a request, call one service and answer."""

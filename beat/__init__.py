@@ -1,0 +1,1 @@
+"""The clock of the background work: when each task is due."""

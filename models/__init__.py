@@ -1,0 +1,1 @@
+"""The domain core: what the four queues are, without knowing who calls."""

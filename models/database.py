@@ -1,0 +1,221 @@
+"""SQL, spoken to from threads of its own, so that an event loop never waits for a disk.
+
+One `Database` serves both sides: services await `run` and `read`, jobs call `begin`. What they run
+is the same synchronous function of a Connection, so each statement is written once. ADR 0002 says
+why threads and not an async driver.
+
+PostgreSQL: a pool of connections, one thread for each. SQLite: one writer thread, since it has one
+writer anyway, and a few for reading; WAL, and a transaction that may write takes the lock at its
+start, because an upgrade from reading fails at once however long the busy timeout.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import Executor, ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import Any, Final, TypeVar
+
+from sqlalchemy import Connection, Engine, MetaData, create_engine, event, text
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import (
+    DBAPIError,
+    DisconnectionError,
+    InterfaceError,
+    OperationalError,
+)
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+
+from models.errors import UnavailableError
+
+metadata: Final = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "ck": "ck_%(table_name)s_%(constraint_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+T = TypeVar("T")
+
+_SQLITE_READERS: Final = 4
+# A connection that rested longer than this is asked whether it still lives before it is used.
+_TRUSTED_IDLE_S: Final = 1.0
+
+
+class Database:
+    """A pool of connections to one database, for use from an event loop and from threads.
+
+    Every method raises UnavailableError when the database cannot be reached, is full, or does not
+    answer within `timeout_s`; a write that failed so may or may not be stored.
+    """
+
+    def __init__(self, url: str, *, connections_max: int, timeout_s: float) -> None:
+        self._url: Final = _driver_url(url)
+        self.is_sqlite: Final = self._url.get_backend_name() == "sqlite"
+        self._timeout_s: Final = timeout_s
+        self._readers: Executor
+        self._writers: Executor
+        if self.is_sqlite:
+            self._engine = _sqlite_engine(self._url, timeout_s)
+            self._relaxed = self._engine
+            self._writers = ThreadPoolExecutor(1, "sqlite-writer")
+            self._readers = ThreadPoolExecutor(_SQLITE_READERS, "sqlite-reader")
+        else:
+            self._engine = _postgresql_engine(self._url, connections_max, timeout_s)
+            self._relaxed = _postgresql_engine(self._url, connections_max, timeout_s, relaxed=True)
+            self._writers = self._readers = ThreadPoolExecutor(connections_max, "postgresql")
+
+    async def run(self, work: Callable[[Connection], T], *, durable: bool = True) -> T:
+        """Run `work` in one transaction and return what it returned, after the commit.
+
+        With `durable` the commit is on disk by then. Without, a crash of the machine may undo it,
+        never half of it: for what is safe to do again.
+        """
+        return await self._in_thread(self._writers, self._write, work, durable)
+
+    async def read(self, work: Callable[[Connection], T]) -> T:
+        """Run `work`, which only reads, on one snapshot."""
+        return await self._in_thread(self._readers, self._read, work)
+
+    @contextmanager
+    def begin(self) -> Iterator[Connection]:
+        """Open one transaction for a job; commits at the end, rolls back on an error."""
+        with _translated(), self._engine.begin() as connection:
+            yield connection
+
+    def check(self) -> None:
+        """Answer if the database does; blocks, at most about the timeout."""
+        self._read(lambda connection: connection.execute(text("SELECT 1")).scalar_one())
+
+    def close(self) -> None:
+        """Finish what is under way and close every connection."""
+        self._writers.shutdown()
+        self._readers.shutdown()
+        self._engine.dispose()
+        self._relaxed.dispose()
+
+    async def _in_thread(
+        self, executor: Executor, call: Callable[..., T], *arguments: object
+    ) -> T:
+        future = asyncio.get_running_loop().run_in_executor(executor, call, *arguments)
+        try:
+            # The statements have a deadline of their own; this one is for a peer that went silent.
+            return await asyncio.wait_for(asyncio.shield(future), self._timeout_s * 2)
+        except TimeoutError:
+            future.add_done_callback(lambda late: late.cancelled() or late.exception())
+            raise UnavailableError("database", "it did not answer in time") from None
+
+    def _write(self, work: Callable[[Connection], T], durable: bool) -> T:  # noqa: FBT001
+        engine = self._engine if durable else self._relaxed
+        with _translated(), engine.connect() as connection:
+            if self.is_sqlite:
+                _set_sqlite_durability(connection, durable=durable)
+            with connection.begin():
+                return work(connection)
+
+    def _read(self, work: Callable[[Connection], T]) -> T:
+        with _translated(), self._engine.connect() as connection:
+            connection.info["reads_only"] = True
+            try:
+                with connection.begin():
+                    return work(connection)
+            finally:
+                connection.info["reads_only"] = False
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    try:
+        yield
+    except PoolTimeoutError as error:
+        raise UnavailableError("database", "no connection became free in time") from error
+    except (OperationalError, InterfaceError) as error:
+        raise UnavailableError("database", _reason(error)) from error
+    except DBAPIError as error:
+        if error.connection_invalidated:
+            raise UnavailableError("database", _reason(error)) from error
+        raise
+
+
+def _reason(error: DBAPIError) -> str:
+    return " ".join(str(error.orig).split())[:200]
+
+
+def _driver_url(url: str) -> URL:
+    parsed = make_url(url)
+    drivers = {"sqlite": "sqlite+pysqlite", "postgresql": "postgresql+psycopg"}
+    return parsed.set(drivername=drivers[parsed.get_backend_name()])
+
+
+def _sqlite_engine(url: URL, timeout_s: float) -> Engine:
+    engine = create_engine(
+        url,
+        pool_size=_SQLITE_READERS + 1,
+        max_overflow=16,  # jobs run in the worker's threads and each needs its own
+        connect_args={"timeout": timeout_s, "check_same_thread": False},
+    )
+
+    @event.listens_for(engine, "connect")
+    def _connect(connection: Any, _record: object) -> None:
+        connection.isolation_level = None  # the driver shall not begin transactions of its own
+        for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
+            connection.execute(f"PRAGMA {pragma}")
+
+    @event.listens_for(engine, "begin")
+    def _begin(connection: Connection) -> None:
+        reads = connection.info.get("reads_only", False)
+        connection.exec_driver_sql("BEGIN" if reads else "BEGIN IMMEDIATE")
+
+    return engine
+
+
+def _set_sqlite_durability(connection: Connection, *, durable: bool) -> None:
+    """Switch whether a commit waits for the disk; SQLite allows that between transactions only."""
+    if connection.info.get("durable", True) != durable:
+        cursor = connection.connection.cursor()  # beside SQLAlchemy, which would begin
+        cursor.execute(f"PRAGMA synchronous={'FULL' if durable else 'NORMAL'}")
+        cursor.close()
+        connection.info["durable"] = durable
+
+
+def _postgresql_engine(
+    url: URL, connections_max: int, timeout_s: float, *, relaxed: bool = False
+) -> Engine:
+    timeout_ms = int(timeout_s * 1000)
+    options = (
+        f"-c timezone=utc -c statement_timeout={timeout_ms} -c lock_timeout={timeout_ms}"
+        f" -c idle_in_transaction_session_timeout={timeout_ms * 3}"
+        f" -c synchronous_commit={'off' if relaxed else 'on'} -c jit=off"
+    )
+    engine = create_engine(
+        url,
+        pool_size=connections_max,
+        max_overflow=0,
+        pool_timeout=timeout_s,
+        pool_use_lifo=True,
+        connect_args={
+            "options": options,
+            "connect_timeout": max(2, int(timeout_s)),
+            "application_name": "stanchion",
+            "tcp_user_timeout": timeout_ms * 2,
+            "keepalives_idle": 30,
+        },
+    )
+
+    @event.listens_for(engine, "checkin")
+    def _checkin(_connection: object, record: Any) -> None:
+        record.info["rested_since_s"] = time.monotonic()
+
+    @event.listens_for(engine, "checkout")
+    def _checkout(connection: Any, record: Any, _proxy: object) -> None:
+        since_s = record.info.get("rested_since_s")
+        if since_s is not None and time.monotonic() - since_s > _TRUSTED_IDLE_S:
+            try:
+                connection.execute("SELECT 1")
+                connection.rollback()
+            except Exception as error:
+                raise DisconnectionError from error
+
+    return engine

@@ -1,0 +1,1 @@
+"""Messages: a durable lease queue for programs."""

@@ -1,0 +1,235 @@
+"""What an operator may set. Field `body_bytes_max` is read from STANCHION_BODY_BYTES_MAX.
+
+An empty variable counts as unset; an unknown STANCHION_ variable is an error, so that a slip of
+the pen cannot leave a default in force unseen.
+"""
+
+import difflib
+import hashlib
+import os
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Annotated, Final, Literal, get_type_hints
+
+import msgspec
+from msgspec import Meta
+
+from models.errors import StanchionError
+
+PREFIX: Final = "STANCHION_"
+_CHECKOUT: Final = Path(__file__).resolve().parent.parent
+# A unix socket's path is limited to 107 bytes by the kernel; the rest is room for a temporary name.
+_SOCKET_PATH_BYTES_MAX: Final = 100
+
+Count = Annotated[int, Meta(ge=1, le=1_000_000)]
+Seconds = Annotated[float, Meta(gt=0, le=31_536_000)]
+WholeSeconds = Annotated[int, Meta(ge=1, le=31_536_000)]
+Bytes = Annotated[int, Meta(ge=1_024, le=1_073_741_824)]
+
+
+class SettingsError(StanchionError):
+    """A setting is unknown, malformed or unsafe; `name` is the variable."""
+
+    code = "settings"
+
+    def __init__(self, name: str, reason: str) -> None:
+        super().__init__(name, reason)
+        self.name = name
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return f"{self.name}: {self.reason}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """Everything an operator may set, checked; `docs/settings.md` lists each with its meaning."""
+
+    # Where it listens and who may call
+    bind: tuple[str, ...] = ("127.0.0.1:8080",)
+    relay_bind: str = "127.0.0.1:8081"
+    flower_bind: str = "127.0.0.1:5555"
+    secret_key: str | None = None
+    admin_key: str | None = None
+    admin_password: str | None = None
+    trusted_proxies: tuple[str, ...] = ("127.0.0.1", "::1")
+    cors_origins: tuple[str, ...] = ()
+
+    # Stores and programs; the embedded defaults live in `data`
+    data: str = ""
+    database_url: str = ""
+    redis_url: str = ""
+    broker_url: str = ""
+    redis_server: str = ""
+    exim: str = ""
+    timezone: str = ""
+
+    # Logs
+    log_format: Literal["", "text", "json"] = ""
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+
+    # Processes
+    web_concurrency: Annotated[int, Meta(ge=1, le=64)] = 1
+    worker_threads: Annotated[int, Meta(ge=1, le=256)] = 8
+    stop_timeout_s: Annotated[int, Meta(ge=1, le=10)] = 8
+    keep_alive_s: Annotated[int, Meta(ge=1, le=3600)] = 75
+    connections_max: Count = 20_000
+
+    # Database
+    database_connections_max: Annotated[int, Meta(ge=4, le=200)] = 12
+    database_timeout_s: Seconds = 10.0
+
+    # Requests
+    body_bytes_max: Bytes = 1_048_576
+    batch_body_bytes_max: Bytes = 16_777_216
+
+    # Messages
+    batch_messages_max: Annotated[int, Meta(ge=1, le=10_000)] = 1_000
+    long_poll_max_s: Annotated[int, Meta(ge=0, le=3600)] = 60
+    long_polls_max: Count = 10_000
+    lease_max_s: WholeSeconds = 43_200
+    attempts_max: Annotated[int, Meta(ge=1, le=10_000)] = 1_000
+    flush_rows_max: Annotated[int, Meta(ge=1, le=10_000)] = 500
+    flush_waiting_max: Count = 10_000
+    archive_after_s: WholeSeconds = 86_400
+    delete_after_s: WholeSeconds = 604_800
+
+    # Events to live clients
+    events_kept_max: Count = 10_000
+    event_readers_max: Count = 10_000
+    event_buffer_max: Count = 1_000
+
+    # Outbox
+    outbox_resend_after_s: WholeSeconds = 10
+    outbox_attempts_max: Annotated[int, Meta(ge=1, le=1_000)] = 20
+
+    @property
+    def data_dir(self) -> Path:
+        """Return the folder that the embedded default writes to."""
+        return Path(self.data)
+
+    @property
+    def is_public(self) -> bool:
+        """Say whether the API listens on anything but loopback."""
+        return not all(is_loopback(host_of(address)) for address in self.bind)
+
+
+def load_settings(environ: Mapping[str, str]) -> Settings:
+    """Build the settings from the environment.
+
+    Reads the plain SECRET_KEY of the messages contract too. Raises SettingsError for an unknown
+    variable, a value of the wrong form, or a public address without a key.
+    """
+    given = given_settings(environ)
+    unknown = sorted(set(given) - {field.name for field in fields(Settings)})
+    if unknown:
+        raise SettingsError(_variable(unknown[0]), _unknown_reason(unknown[0]))
+    raw: dict[str, object] = {
+        name: _split(value) if name in _LISTS else value for name, value in given.items()
+    }
+    if "secret_key" not in raw and environ.get("SECRET_KEY"):
+        raw["secret_key"] = environ["SECRET_KEY"]
+    data = str(Path(str(raw.get("data") or _default_data(environ))).expanduser().resolve())
+    raw["data"] = data
+    raw.setdefault("database_url", f"sqlite:///{data}/stanchion.db")
+    raw.setdefault("redis_url", f"unix://{redis_socket_path(data)}?db=0")
+    raw.setdefault("broker_url", raw["redis_url"])
+    settings = _convert(raw)
+    _check(settings)
+    return settings
+
+
+def given_settings(environ: Mapping[str, str]) -> dict[str, str]:
+    """Return what the environment sets, by field name; empty values count as unset."""
+    return {
+        name.removeprefix(PREFIX).lower(): value
+        for name, value in environ.items()
+        if name.startswith(PREFIX) and value != ""
+    }
+
+
+def redis_socket_path(data: str) -> str:
+    """Return where the embedded Redis listens: in the data folder, unless that path is too long."""
+    path = f"{data}/redis.sock"
+    if len(path.encode()) <= _SOCKET_PATH_BYTES_MAX:
+        return path
+    digest = hashlib.sha256(data.encode()).hexdigest()[:12]
+    return f"{tempfile.gettempdir()}/stanchion-{os.getuid()}-{digest}/redis.sock"
+
+
+def host_of(address: str) -> str:
+    """Return the host of `host:port`, without the brackets of an IPv6 address."""
+    return address.rpartition(":")[0].strip("[]")
+
+
+def port_of(address: str) -> int:
+    """Return the port of `host:port`."""
+    return int(address.rpartition(":")[2])
+
+
+def is_loopback(host: str) -> bool:
+    """Say whether a host name or address reaches this machine only."""
+    return host in {"localhost", "::1"} or host.startswith("127.")
+
+
+def _default_data(environ: Mapping[str, str]) -> str:
+    if (_CHECKOUT / "pyproject.toml").exists():
+        return str(_CHECKOUT / "var")
+    base = environ.get("XDG_DATA_HOME") or str(Path.home() / ".local" / "share")
+    return f"{base}/stanchion"
+
+
+def _convert(raw: dict[str, object]) -> Settings:
+    try:
+        return msgspec.convert(raw, Settings, strict=False)
+    except msgspec.ValidationError as error:
+        reason, _, path = str(error).partition(" - at `$.")
+        name = path.split("[")[0].rstrip("`")
+        secret = name in {"secret_key", "admin_key", "admin_password"}
+        got = "" if secret else f", got {raw.get(name)!r}"
+        raise SettingsError(_variable(name), f"{reason[:1].lower()}{reason[1:]}{got}") from None
+
+
+def _check(settings: Settings) -> None:
+    for name in ("bind", "relay_bind", "flower_bind"):
+        value = getattr(settings, name)
+        for address in (value,) if isinstance(value, str) else value:
+            _check_address(name, address)
+    if not settings.bind:
+        raise SettingsError(_variable("bind"), "expected at least one host:port")
+    if not settings.database_url.startswith(("sqlite:///", "postgresql://")):
+        raise SettingsError(_variable("database_url"), "expected sqlite:///… or postgresql://…")
+    if not settings.redis_url.startswith(("unix://", "redis://", "rediss://")):
+        raise SettingsError(_variable("redis_url"), "expected unix://…, redis://… or rediss://…")
+    if not settings.broker_url.startswith(
+        ("unix://", "redis://", "rediss://", "amqp://", "amqps://")
+    ):
+        raise SettingsError(_variable("broker_url"), "expected a Redis address or amqp://…")
+    if settings.delete_after_s < settings.archive_after_s:
+        raise SettingsError(_variable("delete_after_s"), "expected at least ARCHIVE_AFTER_S")
+
+
+def _check_address(name: str, address: str) -> None:
+    host, _, port = address.rpartition(":")
+    if not host or not port.isdigit() or not 0 < int(port) < 65_536:
+        raise SettingsError(_variable(name), f"expected host:port, got {address!r}")
+
+
+def _unknown_reason(name: str) -> str:
+    near = difflib.get_close_matches(name, [field.name for field in fields(Settings)], n=1)
+    return "unknown setting" + (f"; did you mean {_variable(near[0])}?" if near else "")
+
+
+def _variable(name: str) -> str:
+    return PREFIX + name.upper()
+
+
+def _split(value: str) -> list[str]:
+    return [part.strip() for part in value.split(",") if part.strip()]
+
+
+_LISTS: Final = {
+    name for name, hint in get_type_hints(Settings).items() if hint == tuple[str, ...]
+}

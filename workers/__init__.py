@@ -1,0 +1,1 @@
+"""The background edge: Celery tasks call one job and publish what changed."""
