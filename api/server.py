@@ -1,0 +1,255 @@
+"""gunicorn with a worker of ours: uvicorn's server, which drains before it stops.
+
+At SIGTERM the application is told first, so long polls answer, event streams end and sockets
+close; then uvicorn shuts down and the application's own shutdown runs, whatever is still open.
+docs/adr says why this and not gunicorn's native ASGI worker.
+"""
+
+import asyncio
+import gc
+import logging
+import os
+import signal
+import socket
+from collections.abc import Callable
+from types import FrameType
+from typing import Any, Final
+
+from gunicorn.app.base import BaseApplication
+from gunicorn.arbiter import Arbiter
+from gunicorn.glogging import Logger
+from gunicorn.util import import_app
+from gunicorn.workers.base import Worker as GunicornWorker
+from uvicorn import Config, Server
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+from uvicorn_worker import UvicornWorker
+
+from models.settings import Settings
+
+# A request has this long to arrive, and a second more for each so many bytes of it that came.
+_REQUEST_TIMEOUT_S: Final = 20.0
+_REQUEST_BYTES_PER_S_MIN: Final = 4_096
+_HEAD_BYTES_MAX: Final = 65_536
+_WEBSOCKET_MESSAGE_BYTES_MAX: Final = 1_048_576
+# A peer that vanished without a word is noticed after idle + interval * count seconds.
+_KEEPALIVE: Final = {"IDLE": 30, "INTVL": 10, "CNT": 3}
+# How many new objects start a collection; Python's own 700 costs a service under load 5 %.
+_GARBAGE_THRESHOLDS: Final = (10_000, 20, 50)
+
+
+def serve(settings: Settings, *, bind: tuple[str, ...], workers: int, stop_timeout_s: int) -> None:
+    """Serve `api.asgi:app` on `bind` until a signal says stop; exits the process.
+
+    After `stop_timeout_s` whatever still runs is killed. Logging must be set up; with more than
+    one worker PROMETHEUS_MULTIPROC_DIR must be set.
+    """
+    options = gunicorn_options(settings, bind=bind, workers=workers, stop_timeout_s=stop_timeout_s)
+    _Application(options).run()
+
+
+def gunicorn_options(
+    settings: Settings, *, bind: tuple[str, ...], workers: int, stop_timeout_s: int
+) -> dict[str, object]:
+    """Return what differs from gunicorn's defaults."""
+    return {
+        "bind": list(bind),
+        "workers": workers,
+        "worker_class": Worker,
+        "logger_class": _Log,
+        "child_exit": _forget_metrics if workers > 1 else lambda _server, _worker: None,
+        "backlog": 2048,
+        "timeout": 30,
+        "graceful_timeout": stop_timeout_s,
+        "keepalive": settings.keep_alive_s,
+        "worker_connections": settings.connections_max,
+        # Its socket would lie in the home folder, the same for every instance.
+        "control_socket_disable": True,
+        # The middleware reads forwarding headers, by STANCHION_TRUSTED_PROXIES.
+        "forwarded_allow_ips": "",
+    }
+
+
+class _Application(BaseApplication):
+    """gunicorn without its command line, its configuration file and its variables."""
+
+    def __init__(self, options: dict[str, object]) -> None:
+        self._options = options
+        super().__init__()
+
+    def load_config(self) -> None:
+        for name, value in self._options.items():
+            self.cfg.set(name, value)
+
+    def load(self) -> Any:
+        return import_app("api.asgi:app")
+
+
+class _Log(Logger):
+    """gunicorn's words, in the form of everybody else's."""
+
+    def setup(self, cfg: Any) -> None:
+        self.cfg = cfg
+        self._access_log_enabled = False
+        for logger in (self.error_log, self.access_log):
+            logger.handlers.clear()
+            logger.propagate = True
+
+
+class Worker(UvicornWorker):
+    """One process of the API: httptools, uvloop, WebSockets with pings, no access log."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        # Read by the constructor, before which nothing of the configuration is known.
+        cfg = args[5]
+        self.CONFIG_KWARGS = {
+            "loop": "uvloop",
+            "http": PatientProtocol,
+            "ws": "websockets-sansio",
+            "ws_max_size": _WEBSOCKET_MESSAGE_BYTES_MAX,
+            "ws_ping_interval": 20.0,
+            "ws_ping_timeout": 20.0,
+            "lifespan": "on",
+            "access_log": False,
+            "server_header": False,
+            "proxy_headers": False,
+            "limit_concurrency": cfg.worker_connections,
+            # A second is left for the application's shutdown before gunicorn kills.
+            "timeout_graceful_shutdown": max(1, cfg.graceful_timeout - 1),
+            "timeout_notify": 1,
+        }
+        super().__init__(*args, **kwargs)
+        log = logging.getLogger("uvicorn.error")
+        log.propagate = True
+        log.setLevel(logging.WARNING)  # gunicorn tells of starts and stops already
+
+    def init_process(self) -> None:
+        """Run the worker; returns when it has stopped."""
+        for listener in self.sockets:
+            _notice_vanished_peers(listener.sock)
+        super().init_process()
+
+    async def callback_notify(self) -> None:
+        """Tell gunicorn that the loop turns; without gunicorn stop, or the port stays taken."""
+        self.notify()
+        if os.getppid() != self.ppid:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    async def _serve(self) -> None:
+        self.config.app = self.wsgi
+        server = _DrainingServer(self.config, self.wsgi.drain)
+        # gunicorn says SIGQUIT for a quick stop; draining is quick.
+        asyncio.get_running_loop().add_signal_handler(
+            signal.SIGQUIT, server.handle_exit, signal.SIGQUIT, None
+        )
+        await server.serve(sockets=self.sockets)
+        if not server.started:
+            raise SystemExit(Arbiter.WORKER_BOOT_ERROR)
+
+
+class _DrainingServer(Server):
+    """uvicorn's server that tells the application before it closes connections."""
+
+    def __init__(self, config: Config, drain: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._drain = drain
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        # What is here now stays: no collection shall look at it again.
+        gc.collect()
+        gc.freeze()
+        gc.set_threshold(*_GARBAGE_THRESHOLDS)
+        self._loop = asyncio.get_running_loop()
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002  # a handler
+        """Begin to stop; runs inside a signal, so the work is left to the loop."""
+        if self.started and not self.should_exit:
+            # The next tick, up to 100 ms later, sees should_exit: drain comes first.
+            self._loop.call_soon_threadsafe(self._drain)
+        self.should_exit = True
+
+    async def on_tick(self, counter: int) -> bool:
+        """Do uvicorn's round, ten a second, and once a second look for requests that stall."""
+        if counter % 10 == 0:
+            now = asyncio.get_running_loop().time()
+            for connection in list(self.server_state.connections):
+                if isinstance(connection, PatientProtocol):
+                    connection.close_if_stalled(now)
+        return await super().on_tick(counter)
+
+
+class PatientProtocol(HttpToolsProtocol):
+    """uvicorn's HTTP, with the bounds on a request's arrival that it lacks.
+
+    A request that does not arrive in time, or whose head grows without end, costs its connection.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._arriving_since: float | None = None
+        self._arrived_bytes = 0
+        self._in_head = True
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Start the clock: a connection is made to send a request."""
+        super().connection_made(transport)
+        self._arriving_since = self.loop.time()
+
+    def data_received(self, data: bytes) -> None:
+        """Parse what came; refuse a head that grows past its bound."""
+        self._arrived_bytes += len(data)
+        super().data_received(data)
+        if self._in_head and self._arrived_bytes > _HEAD_BYTES_MAX:
+            self.transport.write(
+                STATUS_LINE[431] + b"content-length: 0\r\nconnection: close\r\n\r\n"
+            )
+            self.transport.close()
+
+    def on_message_begin(self) -> None:
+        """Start the clock of a further request on this connection."""
+        super().on_message_begin()
+        self._arriving_since = self.loop.time()
+        self._in_head = True
+
+    def on_headers_complete(self) -> None:
+        """Stop counting the head."""
+        self._in_head = False
+        super().on_headers_complete()
+
+    def on_message_complete(self) -> None:
+        """Stop the clock: the request is here whole."""
+        self._arriving_since = None
+        self._arrived_bytes = 0
+        super().on_message_complete()
+
+    def close_if_stalled(self, now: float) -> None:
+        """Close the connection if its request arrives too slowly; an idle one is not arriving."""
+        if self._arriving_since is None:
+            return
+        if self.flow.read_paused:
+            self._arriving_since = (
+                now  # the application reads slowly, which is not the peer's fault
+            )
+            return
+        allowed_s = _REQUEST_TIMEOUT_S + self._arrived_bytes / _REQUEST_BYTES_PER_S_MIN
+        if now - self._arriving_since > allowed_s:
+            self.transport.close()
+
+
+def _notice_vanished_peers(listener: socket.socket) -> None:
+    """Let the kernel probe silent connections; accepted ones inherit it from the listener."""
+    if listener.family not in (socket.AF_INET, socket.AF_INET6):
+        return
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for name, value in _KEEPALIVE.items():
+        option = getattr(socket, f"TCP_KEEP{name}", None)
+        if option is not None:
+            listener.setsockopt(socket.IPPROTO_TCP, option, value)
+
+
+def _forget_metrics(_server: Arbiter, worker: GunicornWorker) -> None:
+    """Drop the gauges of a worker that is gone; counters stay."""
+    # The import decides by PROMETHEUS_MULTIPROC_DIR where values live, so it comes late.
+    from prometheus_client import multiprocess  # noqa: PLC0415
+
+    multiprocess.mark_process_dead(worker.pid)  # type: ignore[no-untyped-call]  # has no types
