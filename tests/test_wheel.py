@@ -1,0 +1,61 @@
+import configparser
+import email
+import subprocess
+import sys
+import zipfile
+from importlib.metadata import packages_distributions
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+PACKAGES = ("api", "beat", "models", "workers")
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> zipfile.ZipFile:
+    """Return the wheel of the checkout, built with what is installed and without network."""
+    folder = tmp_path_factory.mktemp("wheel")
+    command = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(folder)]
+    subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
+    [path] = folder.glob("stanchion-*.whl")
+    return zipfile.ZipFile(path)
+
+
+def content(wheel: zipfile.ZipFile, name: str) -> str:
+    [path] = [path for path in wheel.namelist() if path.endswith(f".dist-info/{name}")]
+    return wheel.read(path).decode()
+
+
+def test_wheel_holds_every_file_of_the_four_packages_and_nothing_else(
+    wheel: zipfile.ZipFile,
+) -> None:
+    there = {
+        path.relative_to(ROOT).as_posix()
+        for package in PACKAGES
+        for path in (ROOT / package).rglob("*")
+        if path.is_file() and "__pycache__" not in path.parts
+    }
+
+    assert {path for path in wheel.namelist() if ".dist-info/" not in path} == there
+
+
+def test_wheel_brings_one_command(wheel: zipfile.ZipFile) -> None:
+    scripts = configparser.ConfigParser()
+    scripts.read_string(content(wheel, "entry_points.txt"))
+
+    assert dict(scripts["console_scripts"]) == {"stanchion": "api.cli:main"}
+
+
+def test_wheel_is_no_library(wheel: zipfile.ZipFile) -> None:
+    fields = email.message_from_string(content(wheel, "METADATA"))
+
+    assert fields["License-Expression"] == "Apache-2.0"
+    assert "Private :: Do Not Upload" in fields.get_all("Classifier", [])
+
+
+def test_packages_belong_to_no_other_distribution() -> None:
+    owners = packages_distributions()
+
+    # A checkout installed in place does not say what it owns.
+    assert {name for name in PACKAGES if set(owners.get(name, ())) - {"stanchion"}} == set()
