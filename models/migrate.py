@@ -62,8 +62,7 @@ def head() -> str:
 
 
 def all_tables() -> MetaData:
-    """Return the metadata with the tables of every domain, which it imports."""
-    importlib.import_module("models.outbox")
+    """Return the metadata with every table; it imports them all."""
     for domain in pkgutil.iter_modules(models.__path__, "models."):
         if domain.ispkg and importlib.util.find_spec(f"{domain.name}.tables"):
             importlib.import_module(f"{domain.name}.tables")

@@ -301,11 +301,16 @@ class System:
             **{f"STANCHION_{name}": value for name, value in given.items()},
         }
 
-    def start(self, role: str, *, name: str | None = None) -> Process:
-        """Start one more process of a role without waiting for it; `name` tells it from others."""
+    def start(
+        self, role: str, *, name: str | None = None, command: Sequence[str] | None = None
+    ) -> Process:
+        """Start one more process of a role without waiting for it.
+
+        `name` tells it from others of its role, `command` runs it in another way than its own.
+        """
         name = name or role
         self.running[name] = Process(
-            [sys.executable, "-m", "api.cli", role],
+            [sys.executable, "-m", *(command or ("api.cli", role))],
             log_path=self._folder / f"{name}.log",
             environ=self._environ,
         )

@@ -12,56 +12,15 @@ from enum import StrEnum
 from typing import Any, Final
 
 import msgspec
-from sqlalchemy import (
-    BigInteger,
-    Column,
-    Connection,
-    Identity,
-    Index,
-    Integer,
-    Row,
-    Table,
-    Text,
-    bindparam,
-    delete,
-    func,
-    insert,
-    or_,
-    select,
-    update,
-)
+from sqlalchemy import Connection, Row
 
-from models.database import metadata
+from models.outbox import statements
 
 # The longest pause between two sends: what was down for a day is noticed within the hour.
 RESEND_PAUSE_MS_MAX: Final = 3_600_000
 # How long a worker may hold a row, unless the row says otherwise.
 CLAIM_MS: Final = 60_000
 _ERROR_CHARACTERS_MAX: Final = 500
-
-outbox: Final = Table(
-    "outbox",
-    metadata,
-    Column("id", BigInteger().with_variant(Integer, "sqlite"), Identity(), primary_key=True),
-    Column("task", Text, nullable=False),
-    Column("args", Text, nullable=False),  # a JSON array
-    Column("task_queue", Text, nullable=False),
-    Column("request_id", Text),  # who asked, for the log
-    Column("created_at_ms", BigInteger, nullable=False),
-    Column("claim_ms", BigInteger, nullable=False),  # how long a claim holds
-    Column("due_at_ms", BigInteger),  # when it is sent again or its claim ends; null: never
-    Column("attempts", Integer, nullable=False),  # how often it was sent again
-    Column("claim_id", Text),  # null: nobody works on it
-    Column("claimed_at_ms", BigInteger),
-    Column("finished_at_ms", BigInteger),
-    Column("failed_at_ms", BigInteger),  # when it was given up
-    Column("last_error", Text),
-    sqlite_autoincrement=True,
-)
-_live = outbox.c.due_at_ms.is_not(None)
-_finished = outbox.c.finished_at_ms.is_not(None)
-Index(None, outbox.c.due_at_ms, postgresql_where=_live, sqlite_where=_live)
-Index(None, outbox.c.finished_at_ms, postgresql_where=_finished, sqlite_where=_finished)
 
 
 class State(StrEnum):
@@ -130,7 +89,7 @@ def add(
         "due_at_ms": now_ms + resend_after_ms,
         "attempts": 0,
     }
-    outbox_id = connection.execute(_ADD, row).scalar_one()
+    outbox_id = connection.execute(statements.ADD, row).scalar_one()
     return Hint(outbox_id, task, task_queue, request_id)
 
 
@@ -143,7 +102,7 @@ def claim(
     holds a claim that has not run out.
     """
     row = connection.execute(
-        _CLAIM,
+        statements.CLAIM,
         {"of_id": outbox_id, "of_task": task, "new_claim_id": claim_id, "now_ms": now_ms},
     ).first()
     return None if row is None else _decode_args(row.args)
@@ -152,7 +111,7 @@ def claim(
 def finish(connection: Connection, *, outbox_id: int, claim_id: str, now_ms: int) -> bool:
     """Note that the work is done; false when the claim ran out and another took it."""
     held = {"of_id": outbox_id, "held_claim_id": claim_id, "now_ms": now_ms}
-    return connection.execute(_FINISH, held).first() is not None
+    return connection.execute(statements.FINISH, held).first() is not None
 
 
 def fail(
@@ -166,7 +125,7 @@ def fail(
 ) -> bool:
     """Give a row back after an error, to be sent again after a pause; false as for `finish`."""
     held = {"of_id": outbox_id, "held_claim_id": claim_id}
-    row = connection.execute(_HELD, held).first()
+    row = connection.execute(statements.HELD, held).first()
     if row is None:
         return False
     note = {
@@ -174,7 +133,7 @@ def fail(
         "new_due_at_ms": now_ms + resend_pause_ms(row.attempts, resend_after_ms),
         "reason": reason[:_ERROR_CHARACTERS_MAX],
     }
-    connection.execute(_GIVE_BACK, note)
+    connection.execute(statements.GIVE_BACK, note)
     return True
 
 
@@ -186,25 +145,34 @@ def take_due(
     Those sent `attempts_max` times already are given up, the others counted and set due again, so
     send them after the commit. Two sweeps at once take different rows.
     """
-    rows = connection.execute(_DUE, {"now_ms": now_ms, "count": count}).all()
+    rows = connection.execute(statements.DUE, {"now_ms": now_ms, "count": count}).all()
     again = [row for row in rows if row.attempts < attempts_max]
     given_up = [row for row in rows if row.attempts >= attempts_max]
     if again:
-        connection.execute(_SENT_AGAIN, [_next_due(row, now_ms, resend_after_ms) for row in again])
+        connection.execute(
+            statements.SENT_AGAIN, [_next_due(row, now_ms, resend_after_ms) for row in again]
+        )
     if given_up:
-        connection.execute(_GIVE_UP, [{"of_id": row.id, "now_ms": now_ms} for row in given_up])
+        connection.execute(
+            statements.GIVE_UP, [{"of_id": row.id, "now_ms": now_ms} for row in given_up]
+        )
     return Due([_hint(row) for row in again], [_hint(row) for row in given_up])
 
 
 def delete_finished(connection: Connection, *, finished_before_ms: int, count: int) -> int:
     """Delete at most `count` rows finished before a moment; return how many it deleted."""
     bounds = {"finished_before_ms": finished_before_ms, "count": count}
-    return connection.execute(_DELETE_FINISHED, bounds).rowcount
+    return connection.execute(statements.DELETE_FINISHED, bounds).rowcount
+
+
+def withdraw(connection: Connection, outbox_id: int) -> bool:
+    """Delete a row that nobody works on; its hint, wherever it is, then does nothing."""
+    return connection.execute(statements.WITHDRAW, {"of_id": outbox_id}).rowcount > 0
 
 
 def read(connection: Connection, outbox_id: int) -> Entry | None:
     """Return a row, None when it was deleted or never was."""
-    row = connection.execute(_READ, {"of_id": outbox_id}).first()
+    row = connection.execute(statements.READ, {"of_id": outbox_id}).first()
     if row is None:
         return None
     return Entry(
@@ -220,7 +188,7 @@ def read(connection: Connection, outbox_id: int) -> Entry | None:
 
 def count_failed(connection: Connection) -> int:
     """Return how many rows were given up and still wait for a person."""
-    return connection.execute(_COUNT_FAILED).scalar_one()
+    return connection.execute(statements.COUNT_FAILED).scalar_one()
 
 
 def resend_pause_ms(attempts: int, resend_after_ms: int) -> int:
@@ -247,66 +215,3 @@ def _state(row: Row[Any]) -> State:
 
 def _decode_args(text: str) -> list[Any]:
     return msgspec.json.decode(text, type=list[Any])
-
-
-# Binds are named apart from columns, or SQLAlchemy would put them into SET.
-_NOW_MS: Final = bindparam("now_ms", type_=BigInteger)
-_OF_ID: Final = outbox.c.id == bindparam("of_id")
-_OF_CLAIM: Final = outbox.c.claim_id == bindparam("held_claim_id")
-
-_ADD: Final = insert(outbox).returning(outbox.c.id)
-_CLAIM: Final = (
-    update(outbox)
-    .where(
-        _OF_ID,
-        outbox.c.task == bindparam("of_task"),
-        _live,
-        or_(outbox.c.claim_id.is_(None), outbox.c.due_at_ms <= _NOW_MS),
-    )
-    .values(
-        claim_id=bindparam("new_claim_id"),
-        claimed_at_ms=_NOW_MS,
-        due_at_ms=_NOW_MS + outbox.c.claim_ms,
-    )
-    .returning(outbox.c.args)
-)
-_FINISH: Final = (
-    update(outbox)
-    .where(_OF_ID, _OF_CLAIM)
-    .values(finished_at_ms=_NOW_MS, due_at_ms=None, claim_id=None, last_error=None)
-    .returning(outbox.c.id)
-)
-_HELD: Final = select(outbox.c.attempts).where(_OF_ID, _OF_CLAIM).with_for_update()
-_GIVE_BACK: Final = (
-    update(outbox)
-    .where(_OF_ID)
-    .values(claim_id=None, due_at_ms=bindparam("new_due_at_ms"), last_error=bindparam("reason"))
-)
-_DUE: Final = (
-    select(outbox)
-    .where(outbox.c.due_at_ms <= _NOW_MS)
-    .order_by(outbox.c.due_at_ms)
-    .limit(bindparam("count"))
-    .with_for_update(skip_locked=True)
-)
-# A claim that ran out ends here, so that its holder cannot finish what another begins.
-_SENT_AGAIN: Final = (
-    update(outbox)
-    .where(_OF_ID)
-    .values(claim_id=None, attempts=outbox.c.attempts + 1, due_at_ms=bindparam("new_due_at_ms"))
-)
-_GIVE_UP: Final = (
-    update(outbox).where(_OF_ID).values(claim_id=None, due_at_ms=None, failed_at_ms=_NOW_MS)
-)
-_DELETE_FINISHED: Final = delete(outbox).where(
-    outbox.c.id.in_(
-        select(outbox.c.id)
-        .where(outbox.c.finished_at_ms < bindparam("finished_before_ms", type_=BigInteger))
-        .order_by(outbox.c.finished_at_ms)
-        .limit(bindparam("count"))
-    )
-)
-_READ: Final = select(outbox).where(_OF_ID)
-_COUNT_FAILED: Final = (
-    select(func.count()).select_from(outbox).where(outbox.c.failed_at_ms.is_not(None))
-)

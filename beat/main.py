@@ -1,0 +1,15 @@
+"""What `celery -A beat.main beat` loads: the schedule of every domain, set up for this process."""
+
+import os
+
+from beat import messages, system
+from models.settings import load_settings
+from workers.app import app, configure
+
+__all__ = ["app"]
+
+configure(load_settings(os.environ))
+app.conf.update(
+    beat_schedule={**system.SCHEDULE, **messages.SCHEDULE},
+    beat_scheduler="beat.scheduler:Scheduler",
+)

@@ -1,0 +1,5 @@
+"""When tasks for messages run."""
+
+from typing import Any, Final
+
+SCHEDULE: Final[dict[str, dict[str, Any]]] = {}

@@ -1,0 +1,263 @@
+"""The Celery application and what every task stands on; importing it has no effect.
+
+A Celery message is a hint: Redis may lose one when a worker is killed, and delivers some twice. So
+tasks are harmless to repeat, and work that must happen is a row first (models/outbox.py). Tasks
+run in threads, which Celery cannot stop: what waits in a task has a deadline of its own.
+"""
+
+import logging
+import sys
+import threading
+import traceback
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+import celery
+import structlog
+from celery import signals
+from celery.utils.time import timezone as celery_timezone
+from kombu.exceptions import OperationalError
+from redis import Redis
+
+from models.database import Database
+from models.errors import StanchionError, UnavailableError
+from models.events import Event, encode_entry, stream_key, wake_channel
+from models.log import set_up_log
+from models.redis import RedisAwayError, broker_url, connect
+from models.settings import Settings
+
+# How long a task may take: no deadline within one may be longer.
+TASK_TIME_MAX_S: Final = 60
+# Redis hands a message to a second worker after this; below the task's time it would do so while
+# the first still works, and again and again.
+_REDELIVERED_AFTER_S: Final = 5 * TASK_TIME_MAX_S
+# Celery speaks of each message at `info` in these; what matters we log ourselves, once.
+_QUIET: Final = {
+    "celery.app.trace": "CRITICAL",
+    "celery.worker.strategy": "WARNING",
+    "celery.worker.request": "WARNING",
+}
+
+_log = structlog.stdlib.get_logger(__name__)
+
+
+class App(celery.Celery):
+    """Celery with the stores that tasks use, opened at first use and shared by all threads."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.settings: Settings  # what the operator set, once `configure` ran
+        self._lock = threading.Lock()
+        self._database: Database | None = None
+        self._redis: Redis | None = None
+
+    @property
+    def database(self) -> Database:
+        """The database; a task blocks in it, so it has a connection for each thread."""
+        with self._lock:
+            if self._database is None:
+                self._database = Database(
+                    self.settings.database_url,
+                    connections_max=self.settings.worker_threads + 1,
+                    timeout_s=self.settings.database_timeout_s,
+                )
+            return self._database
+
+    @property
+    def redis(self) -> Redis:
+        """The Redis of events and signs of life, which need not be the broker."""
+        with self._lock:
+            if self._redis is None:
+                self._redis = connect(self.settings.redis_url)
+            return self._redis
+
+    # Celery lets CELERY_BROKER_URL win over the configuration, which would split the house in two.
+    def connection_for_read(self, url: str | None = None, **options: Any) -> Any:
+        """Return a connection to take messages from."""
+        return super().connection_for_read(url or self._broker_url, **options)
+
+    def connection_for_write(self, url: str | None = None, **options: Any) -> Any:
+        """Return a connection to send messages with."""
+        return super().connection_for_write(url or self._broker_url, **options)
+
+    @property
+    def _broker_url(self) -> str:
+        return broker_url(self.settings.broker_url)
+
+
+class Task(celery.Task):
+    """What a task finds under `self`: the stores, and ways to tell live clients."""
+
+    abstract = True
+
+    @property
+    def settings(self) -> Settings:
+        """What the operator set."""
+        return app.settings
+
+    @property
+    def database(self) -> Database:
+        """The database, for `begin`."""
+        return app.database
+
+    @property
+    def redis(self) -> Redis:
+        """A blocking client of the Redis of events."""
+        return app.redis
+
+    def publish(self, domain: str, events: Sequence[Event]) -> None:
+        """Tell live clients what changed; call it after the commit, so no event runs ahead of it.
+
+        An event is a hint: with Redis away it is dropped, and a client reads the state over HTTP.
+        """
+        if not events:
+            return
+        try:
+            self.redis.xadd(
+                stream_key(domain),
+                encode_entry(events),
+                maxlen=self.settings.events_kept_max,
+                approximate=True,
+            )
+        except RedisAwayError as error:
+            _log.warning("events_dropped", domain=domain, count=len(events), reason=str(error))
+
+    def wake(self, domain: str) -> None:
+        """Tell every API process that somebody's waiting may be over; may be lost."""
+        try:
+            self.redis.publish(wake_channel(domain), b"")
+        except RedisAwayError as error:
+            _log.warning("wake_dropped", domain=domain, reason=str(error))
+
+
+app = App("stanchion", task_cls=Task, set_as_current=True)
+
+
+def configure(settings: Settings) -> None:
+    """Set the application up for this process; opens nothing yet."""
+    app.settings = settings
+    app.conf.update(
+        broker_url=broker_url(settings.broker_url),
+        broker_transport_options=_transport_options(settings.broker_url),
+        broker_connection_retry_on_startup=True,
+        broker_connection_max_retries=None,  # a worker waits for its broker as long as it takes
+        # With the broker away a send fails within a second; who sends decides what then.
+        task_publish_retry_policy={
+            "max_retries": 2,
+            "interval_start": 0,
+            "interval_step": 0.1,
+            "interval_max": 0.2,
+        },
+        task_serializer="json",
+        accept_content=["json"],
+        task_default_queue="system",
+        task_routes=(_route,),
+        task_ignore_result=True,
+        task_acks_late=True,
+        task_reject_on_worker_lost=True,
+        task_time_limit=TASK_TIME_MAX_S,  # for pools of processes; threads cannot be stopped
+        worker_prefetch_multiplier=1,
+        worker_send_task_events=True,  # what Flower shows
+        event_queue_ttl=60,
+        event_queue_expires=60,
+        worker_hijack_root_logger=False,
+        worker_redirect_stdouts=False,
+        enable_utc=True,
+        timezone=settings.timezone or celery_timezone.local,  # of `crontab`; messages carry UTC
+    )
+
+
+def send(
+    task_name: str,
+    args: Sequence[Any] = (),
+    kwargs: Mapping[str, Any] | None = None,
+    *,
+    queue: str,
+    expires_s: float | None = None,
+    request_id: str | None = None,
+) -> None:
+    """Hand a message to the broker; blocks, some 0.6 s when the broker is away.
+
+    The message carries `request_id`, or else the one bound to the log. Raises UnavailableError; the
+    message may have been sent all the same.
+    """
+    try:
+        app.send_task(
+            task_name,
+            args=list(args),
+            kwargs=dict(kwargs or {}),
+            queue=queue,
+            expires=expires_s,
+            headers={"request_id": request_id} if request_id else None,
+        )
+    except (OperationalError, OSError) as error:
+        raise UnavailableError("broker", " ".join(str(error).split())[:200]) from error
+
+
+def describe(error: BaseException) -> str:
+    """Say what went wrong without the values it went wrong with, unless the error is ours."""
+    name = type(error).__name__
+    return f"{name}: {error}" if isinstance(error, StanchionError) else name
+
+
+def _transport_options(url: str) -> dict[str, Any]:
+    if url.startswith("amqp"):
+        return {"confirm_publish": True}
+    return {
+        "visibility_timeout": _REDELIVERED_AFTER_S,
+        # By default what a killed worker held is looked for every 100 s.
+        "unacked_restore_interval": 5,
+        "unacked_restore_throttle": 1,
+        "socket_timeout": 10,
+        "socket_connect_timeout": 3,
+        "socket_keepalive": True,
+        "health_check_interval": 10,
+    }
+
+
+def _route(name: str, *_args: object, **_options: object) -> dict[str, str] | None:
+    """Send a task to the queue of its domain: `messages.expire` to `messages`."""
+    domain = name.partition(".")[0]
+    return None if domain == "celery" else {"queue": domain}
+
+
+@signals.setup_logging.connect
+def _set_up_log(**_facts: object) -> None:
+    settings = app.settings
+    set_up_log(
+        settings.log_format or ("text" if sys.stderr.isatty() else "json"), settings.log_level
+    )
+    for name, level in _QUIET.items():
+        logging.getLogger(name).setLevel(level)
+
+
+@signals.before_task_publish.connect
+def _carry_request_id(headers: dict[str, Any], **_facts: object) -> None:
+    request_id = structlog.contextvars.get_contextvars().get("request_id")
+    if request_id and "request_id" not in headers:
+        headers["request_id"] = request_id
+
+
+@signals.task_prerun.connect
+def _bind(task_id: str, task: Any, **_facts: object) -> None:
+    structlog.contextvars.clear_contextvars()
+    structlog.contextvars.bind_contextvars(task=task.name, task_id=task_id)
+    if request_id := task.request.get("request_id"):
+        structlog.contextvars.bind_contextvars(request_id=request_id)
+
+
+@signals.task_postrun.connect
+def _unbind(**_facts: object) -> None:
+    structlog.contextvars.clear_contextvars()
+
+
+@signals.task_failure.connect
+def _report(exception: BaseException, traceback: Any = None, **_facts: object) -> None:
+    """Report a failure once: by its place in the code, since values may be secrets."""
+    heals = isinstance(exception, UnavailableError)
+    report = _log.warning if heals else _log.error
+    report("task_failed", error=describe(exception), stack=None if heals else _stack(traceback))
+
+
+def _stack(frames: Any) -> str:
+    return "".join(traceback.format_tb(frames))

@@ -1,0 +1,11 @@
+"""What `celery -A workers.main worker` loads: the tasks of every domain, set up."""
+
+import os
+
+from models.settings import load_settings
+from workers import messages, system
+from workers.app import app, configure
+
+__all__ = ["app", "messages", "system"]
+
+configure(load_settings(os.environ))
