@@ -168,6 +168,10 @@ class _DrainingServer(Server):
             self._loop.call_soon_threadsafe(self._drain)
         self.should_exit = True
 
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:  # noqa: ARG002
+        """Stop; the loop has closed the sockets by then, and closing them again is an error."""
+        await super().shutdown()
+
     async def on_tick(self, counter: int) -> bool:
         """Do uvicorn's round, ten a second, and once a second look for requests that stall."""
         if counter % 10 == 0:

@@ -1,0 +1,283 @@
+"""The command `stanchion`: it starts the processes, migrates the database and looks after both.
+
+Exit codes: 0 done, 1 a fault, 2 a mistake in the command or the settings.
+"""
+
+import argparse
+import asyncio
+import importlib.metadata
+import json
+import os
+import platform
+import resource
+import shutil
+import sys
+import warnings
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Final
+
+from models.errors import ConflictError, StanchionError
+from models.log import set_up_log
+from models.secrets import ensure_secrets
+from models.settings import Settings, SettingsError, host_of, is_loopback, load_settings, port_of
+
+_TASK_QUEUES: Final = "system,messages"
+# gunicorn and Celery put the current folder on the path of imports, so it holds nothing.
+_EMPTY_FOLDER: Final = "run"
+_RELAY_STOP_S: Final = 2
+# More connections than a shell's usual limit of open files lets through.
+_OPEN_FILES_MAX: Final = 65_536
+_FAULT: Final = 1
+_MISUSE: Final = 2
+
+
+class SchemaBehindError(ConflictError):
+    """The database lacks migrations that this release needs."""
+
+    code = "schema_behind"
+
+    def __init__(self, current: str | None, needed: str) -> None:
+        super().__init__(current, needed)
+        self.current = current
+        self.needed = needed
+
+    def __str__(self) -> str:
+        found = self.current or "empty"
+        return f"the database is at {found}, expected {self.needed}: run `stanchion migrate`"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command and return the exit code."""
+    options = _parser().parse_args(arguments)
+    try:
+        settings = load_settings(os.environ)
+        return int(_COMMANDS[options.command](settings, options))
+    except SettingsError as error:
+        print(f"stanchion: {error}", file=sys.stderr)
+        return _MISUSE
+    except StanchionError as error:
+        print(f"stanchion: {error}", file=sys.stderr)
+        return _FAULT
+    except KeyboardInterrupt:
+        return 130
+
+
+def up(settings: Settings, _options: argparse.Namespace) -> int:
+    """Run everything here, in the foreground."""
+    from api.supervisor import prepare_data_folder, supervise  # noqa: PLC0415
+
+    require_key(settings, "bind", settings.bind)
+    prepare_data_folder(settings.data_dir)
+    color = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
+    return asyncio.run(supervise(settings, os.environ, color=color))
+
+
+def api(settings: Settings, _options: argparse.Namespace) -> int:
+    """Run the HTTP API alone."""
+    require_key(settings, "bind", settings.bind)
+    _serve(settings, settings.bind, settings.web_concurrency, settings.stop_timeout_s)
+    return 0
+
+
+def relay(settings: Settings, _options: argparse.Namespace) -> int:
+    """Run the API for what stays open: one process, which holds event streams and long polls."""
+    require_key(settings, "relay_bind", (settings.relay_bind,))
+    _serve(settings, (settings.relay_bind,), 1, _RELAY_STOP_S)
+    return 0
+
+
+def worker(settings: Settings, options: argparse.Namespace) -> int:
+    """Run a Celery worker."""
+    require_schema(settings)
+    _enter_empty_folder(settings)
+    return _celery(
+        *("-A", "workers.main", "worker", "--pool=threads", "--without-gossip"),
+        *("--without-mingle", f"--concurrency={settings.worker_threads}"),
+        *(f"--queues={options.queues}", f"--hostname={options.name}@%h"),
+        f"--loglevel={settings.log_level}",
+    )
+
+
+def beat(settings: Settings, _options: argparse.Namespace) -> int:
+    """Run Celery beat, which says when; any number may run, and one leads."""
+    require_schema(settings)
+    _enter_empty_folder(settings)
+    return _celery("-A", "beat.main", "beat", "--pidfile=", f"--loglevel={settings.log_level}")
+
+
+def flower(settings: Settings, _options: argparse.Namespace) -> int:
+    """Run Flower, which shows what the workers do."""
+    import flower.options  # noqa: F401, PLC0415  # declares what is set below
+    from tornado.options import options  # noqa: PLC0415
+
+    _enter_empty_folder(settings)
+    # Set here, since a command line and an environment can be read by others.
+    options.basic_auth = [f"admin:{ensure_secrets(settings).admin_password}"]
+    _set_up_log(settings)
+    return _celery(
+        *("-A", "workers.main", "flower", "--max-tasks=5000", "--logging=none"),
+        f"--address={host_of(settings.flower_bind)}",
+        f"--port={port_of(settings.flower_bind)}",
+    )
+
+
+def migrate(settings: Settings, options: argparse.Namespace) -> int:
+    """Bring the database to the schema of this release."""
+    from models import migrate as migrations  # noqa: PLC0415
+
+    _make_data_folder(settings)
+    was = migrations.current(settings.database_url)
+    migrations.upgrade(settings.database_url)
+    now = migrations.head()
+    if options.json:
+        print(json.dumps({"was": was, "now": now}))
+    else:
+        print(f"schema {now}" if was == now else f"schema {was or 'empty'} -> {now}")
+    return 0
+
+
+def doctor(settings: Settings, options: argparse.Namespace) -> int:
+    """Check everything that can be checked from here; 1 when something is at fault."""
+    from api.doctor import Level, examine  # noqa: PLC0415
+
+    findings = examine(settings, os.environ)
+    for finding in findings:
+        if not options.json:
+            print(finding)
+    if options.json:
+        print(json.dumps([asdict(finding) for finding in findings], indent=2))
+    return _FAULT if any(finding.level is Level.FAULT for finding in findings) else 0
+
+
+def version(_settings: Settings, options: argparse.Namespace) -> int:
+    """Say which release this is."""
+    if not options.json:
+        print(f"stanchion {release()}")
+        return 0
+    from models import migrate as migrations  # noqa: PLC0415
+
+    facts = {
+        "version": release(),
+        "schema": migrations.head(),
+        "python": platform.python_version(),
+    }
+    print(json.dumps(facts))
+    return 0
+
+
+_COMMANDS: Final = {
+    command.__name__: command
+    for command in (up, api, relay, worker, beat, flower, migrate, doctor, version)
+}
+_ANSWERS_PROGRAMS: Final = ("migrate", "doctor", "version")
+
+
+def release() -> str:
+    """Return the release, as the installed package says."""
+    try:
+        return importlib.metadata.version("stanchion")
+    except importlib.metadata.PackageNotFoundError:
+        return "unknown"  # run from a checkout that was not installed
+
+
+def require_key(settings: Settings, name: str, addresses: Sequence[str]) -> None:
+    """Raise SettingsError where strangers could reach an API that is open to everybody."""
+    public = [address for address in addresses if not is_loopback(host_of(address))]
+    if public and settings.secret_key is None:
+        reason = f"expected a key, since STANCHION_{name.upper()} has a public address: {public[0]}"
+        raise SettingsError("STANCHION_SECRET_KEY", reason)
+
+
+def require_schema(settings: Settings) -> None:
+    """Raise SchemaBehindError unless the database has what this release needs.
+
+    A later schema will do: a migration leaves the release before it working.
+    """
+    from models import migrate as migrations  # noqa: PLC0415
+
+    _make_data_folder(settings)
+    current, needed = migrations.current(settings.database_url), migrations.head()
+    if current is None or current < needed:
+        raise SchemaBehindError(current, needed)
+
+
+def _serve(settings: Settings, bind: tuple[str, ...], workers: int, stop_timeout_s: int) -> None:
+    require_schema(settings)
+    _enter_empty_folder(settings)
+    _share_metrics(settings, workers)
+    _raise_open_files()
+    _set_up_log(settings)
+    from api.server import serve  # noqa: PLC0415
+
+    serve(settings, bind=bind, workers=workers, stop_timeout_s=stop_timeout_s)
+
+
+def _set_up_log(settings: Settings) -> None:
+    form = settings.log_format or ("text" if sys.stderr.isatty() else "json")
+    set_up_log(form, settings.log_level)
+
+
+def _raise_open_files() -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    allowed = _OPEN_FILES_MAX if hard == resource.RLIM_INFINITY else min(hard, _OPEN_FILES_MAX)
+    if soft != resource.RLIM_INFINITY and soft < allowed:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (allowed, hard))
+
+
+def _share_metrics(settings: Settings, workers: int) -> None:
+    """Let several API processes count together, in files that start empty."""
+    os.environ.pop("PROMETHEUS_MULTIPROC_DIR", None)
+    if workers > 1:
+        folder = settings.data_dir / "metrics"
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(mode=0o700)
+        os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(folder)
+
+
+def _make_data_folder(settings: Settings) -> None:
+    try:
+        (settings.data_dir / _EMPTY_FOLDER).mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        reason = f"{settings.data} cannot be used: {error.strerror}"
+        raise SettingsError("STANCHION_DATA", reason) from None
+
+
+def _enter_empty_folder(settings: Settings) -> None:
+    """Leave the current folder; what is derived from it is passed on in full."""
+    _make_data_folder(settings)
+    os.environ["STANCHION_DATA"] = settings.data
+    os.chdir(settings.data_dir / _EMPTY_FOLDER)
+
+
+def _celery(*arguments: str) -> int:
+    """Run Celery's own program in this process; it exits by itself."""
+    from celery.__main__ import main as celery  # noqa: PLC0415
+
+    # Its advice on root, in a dozen lines; `stanchion doctor` says it in one.
+    warnings.filterwarnings("ignore", "You're running the worker with superuser", UserWarning)
+    sys.argv = ["celery", "--quiet", *arguments]
+    celery()
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="stanchion",
+        description="One server for every queue that people run.",
+        epilog="Settings are environment variables; docs/settings.md lists them.",
+    )
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for name, command in _COMMANDS.items():
+        said = (command.__doc__ or "").strip()
+        one = commands.add_parser(name, help=said.rstrip("."), description=said)
+        if name in _ANSWERS_PROGRAMS:
+            one.add_argument("--json", action="store_true", help="answer in JSON")
+        if name == "worker":
+            one.add_argument("--queues", default=_TASK_QUEUES, help="default: %(default)s")
+            one.add_argument("--name", default="worker", help="tells workers of a host apart")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())
