@@ -2,4 +2,24 @@
 
 from typing import Any, Final
 
-SCHEDULE: Final[dict[str, dict[str, Any]]] = {}
+from celery.schedules import crontab
+
+from workers import messages
+
+SCHEDULE: Final[dict[str, dict[str, Any]]] = {
+    "messages-expire": {
+        "task": messages.expire.name,
+        "schedule": 1.0,  # seconds; how long a count may be stale, a claim does not wait for it
+        "options": {"queue": "messages", "expires": 5},
+    },
+    "messages-archive": {
+        "task": messages.archive.name,
+        "schedule": 60.0,
+        "options": {"queue": "messages", "expires": 60},
+    },
+    "messages-recount": {
+        "task": messages.recount.name,
+        "schedule": crontab(hour=3, minute=17),  # at night, in STANCHION_TIMEZONE
+        "options": {"queue": "messages", "expires": 3600},
+    },
+}

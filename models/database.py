@@ -89,6 +89,10 @@ class Database:
         """Answer if the database does; blocks, at most about the timeout."""
         self._read(lambda connection: connection.execute(text("SELECT 1")).scalar_one())
 
+    async def ping(self) -> None:
+        """Answer if the database does."""
+        await self.read(lambda connection: connection.execute(text("SELECT 1")).scalar_one())
+
     def close(self) -> None:
         """Finish what is under way and close every connection."""
         self._writers.shutdown()
@@ -96,9 +100,7 @@ class Database:
         self._engine.dispose()
         self._relaxed.dispose()
 
-    async def _in_thread(
-        self, executor: Executor, call: Callable[..., T], *arguments: object
-    ) -> T:
+    async def _in_thread(self, executor: Executor, call: Callable[..., T], *arguments: object) -> T:
         future = asyncio.get_running_loop().run_in_executor(executor, call, *arguments)
         try:
             # The statements have a deadline of their own; this one is for a peer that went silent.

@@ -1,6 +1,6 @@
 """Connections to Redis with bounded patience: a dead server is noticed in well under a second."""
 
-from typing import Any, Final
+from typing import Final
 
 import redis
 import redis.asyncio
@@ -18,7 +18,7 @@ _ANSWER_TIMEOUT_S: Final = 5.0
 RedisAwayError: Final = (redis.RedisError, OSError)
 
 
-def connect(url: str) -> "redis.Redis[Any]":
+def connect(url: str) -> redis.Redis:
     """Return a blocking client for jobs and beat; it connects at its first command."""
     return redis.Redis.from_url(
         url,
@@ -29,7 +29,9 @@ def connect(url: str) -> "redis.Redis[Any]":
     )
 
 
-def connect_async(url: str, *, answer_timeout_s: float | None = _ANSWER_TIMEOUT_S) -> "redis.asyncio.Redis[Any]":
+def connect_async(
+    url: str, *, answer_timeout_s: float | None = _ANSWER_TIMEOUT_S
+) -> redis.asyncio.Redis:
     """Return a client for an event loop; a reader that blocks on purpose passes no time-out."""
     return redis.asyncio.Redis.from_url(
         url,

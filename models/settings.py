@@ -22,6 +22,7 @@ PREFIX: Final = "STANCHION_"
 _CHECKOUT: Final = Path(__file__).resolve().parent.parent
 # A unix socket's path is limited to 107 bytes by the kernel; the rest is room for a temporary name.
 _SOCKET_PATH_BYTES_MAX: Final = 100
+_PORT_MAX: Final = 65_535
 
 Count = Annotated[int, Meta(ge=1, le=1_000_000)]
 Seconds = Annotated[float, Meta(gt=0, le=31_536_000)]
@@ -213,7 +214,7 @@ def _check(settings: Settings) -> None:
 
 def _check_address(name: str, address: str) -> None:
     host, _, port = address.rpartition(":")
-    if not host or not port.isdigit() or not 0 < int(port) < 65_536:
+    if not host or not port.isdigit() or not 0 < int(port) <= _PORT_MAX:
         raise SettingsError(_variable(name), f"expected host:port, got {address!r}")
 
 
@@ -230,6 +231,4 @@ def _split(value: str) -> list[str]:
     return [part.strip() for part in value.split(",") if part.strip()]
 
 
-_LISTS: Final = {
-    name for name, hint in get_type_hints(Settings).items() if hint == tuple[str, ...]
-}
+_LISTS: Final = {name for name, hint in get_type_hints(Settings).items() if hint == tuple[str, ...]}

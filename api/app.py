@@ -1,0 +1,189 @@
+"""The HTTP application of one process, put together from plain arguments; opens nothing itself."""
+
+import asyncio
+import contextlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Final
+
+import falcon
+from falcon.asgi import App
+from prometheus_client import CollectorRegistry
+from redis.asyncio import Redis
+
+from api import errors, health, messages, openapi, reference
+from api.auth import Guard
+from api.caller import remember_receive
+from api.live import Broadcaster, StreamTail, WakeListener
+from api.message_events import EventsResource
+from api.messages import MessageBounds
+from api.metrics import MetricsResource, RequestMetrics
+from api.middleware import Measure, RequestId
+from models.database import Database
+from models.messages import facts
+from models.messages.service import MessageLimits, MessageService
+from models.settings import Settings
+
+_RECHECK_S: Final = 5.0
+_RECHECK_WITHOUT_REDIS_S: Final = 1.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stores:
+    """The connections of a process; whoever opened them closes them."""
+
+    database: Database
+    redis: Redis
+    redis_for_waiting: Redis  # its answers may take as long as they like
+
+
+class Application:
+    """An ASGI application that can drain: the HTTP resources and what runs beside them."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        stores: Stores,
+        *,
+        process: int,
+        now_ms: Callable[[], int],
+        version: str,
+        broker_check: health.BrokerCheck | None,
+        is_multiprocess: bool,
+    ) -> None:
+        self._stores: Final = stores
+        self._draining: Final = asyncio.Event()
+        self._tasks: Final[set[asyncio.Task[None]]] = set()
+        self._broadcaster: Final = Broadcaster(stores.redis, kept_max=settings.events_kept_max)
+        self._messages: Final = MessageService(
+            stores.database,
+            self._broadcaster,
+            clock=now_ms,
+            process=process,
+            limits=MessageLimits(
+                flush_rows_max=settings.flush_rows_max,
+                flush_waiting_max=settings.flush_waiting_max,
+                long_polls_max=settings.long_polls_max,
+            ),
+        )
+        self._tail: Final = StreamTail(
+            stores.redis_for_waiting,
+            facts.DOMAIN,
+            readers_max=settings.event_readers_max,
+            buffer_max=settings.event_buffer_max,
+        )
+        self._listener: Final = WakeListener(
+            stores.redis_for_waiting,
+            facts.DOMAIN,
+            self._broadcaster.name,
+            self._messages.wake,
+        )
+        registry = CollectorRegistry()
+        guard = _guard(settings)
+        middleware: list[Any] = [
+            RequestId(),
+            Measure(RequestMetrics(registry)),
+            *_cors(settings),
+            guard,
+            _Lifespan(self._start, self._stop),
+        ]
+        self._app: Final[App[Any, Any]] = App(middleware=middleware)
+        errors.add_handlers(self._app)
+        health.add_routes(
+            self._app,
+            health.HealthMonitor(
+                stores.database,
+                stores.redis,
+                broker_check=broker_check,
+                now_ms=now_ms,
+                version=version,
+            ),
+        )
+        events = EventsResource(self._messages, self._tail, guard, self._draining)
+        self._app.add_route("/api/queue/events", events)
+        routes = messages.add_routes(self._app, self._messages, _bounds(settings), now_ms=now_ms)
+        metrics = MetricsResource(registry, self._messages, is_multiprocess=is_multiprocess)
+        self._app.add_route("/metrics", metrics)
+        openapi.add_routes(self._app, [*routes, ("/api/queue/events", events)], version=version)
+        reference.add_routes(self._app)
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        """Serve one connection's request."""
+        if scope["type"] == "http":
+            remember_receive(scope, receive)
+        await self._app(scope, receive, send)
+
+    def drain(self) -> None:
+        """Let go of everybody who waits: the server is about to stop."""
+        self._draining.set()
+        self._messages.drain()
+
+    async def _start(self) -> None:
+        for run in (
+            self._broadcaster.run(),
+            self._tail.run(),
+            self._listener.run(),
+            self._watch_redis(),
+        ):
+            self._tasks.add(asyncio.create_task(run))
+
+    async def _stop(self) -> None:
+        self.drain()
+        await self._messages.close()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._broadcaster.flush(), 1.0)
+        await self._stores.redis.aclose()
+        await self._stores.redis_for_waiting.aclose()
+        await asyncio.to_thread(self._stores.database.close)
+
+    async def _watch_redis(self) -> None:
+        """Look at the store more often while wake-ups of other processes cannot arrive."""
+        while True:
+            away = self._broadcaster.is_away or not self._listener.is_listening
+            self._messages.set_recheck(_RECHECK_WITHOUT_REDIS_S if away else _RECHECK_S)
+            await asyncio.sleep(_RECHECK_WITHOUT_REDIS_S)
+
+
+class _Lifespan:
+    """Falcon middleware that runs with the server."""
+
+    def __init__(self, start: Callable[[], Any], stop: Callable[[], Any]) -> None:
+        self._start: Final = start
+        self._stop: Final = stop
+
+    async def process_startup(self, _scope: object, _event: object) -> None:
+        """Start what runs beside the requests."""
+        await self._start()
+
+    async def process_shutdown(self, _scope: object, _event: object) -> None:
+        """Stop it, and close the stores."""
+        await self._stop()
+
+
+def _guard(settings: Settings) -> Guard:
+    return Guard(
+        secret_key=settings.secret_key,
+        bind=settings.bind,
+        trusted_proxies=settings.trusted_proxies,
+        cors_origins=settings.cors_origins,
+    )
+
+
+def _cors(settings: Settings) -> list[Any]:
+    if not settings.cors_origins:
+        return []
+    return [falcon.CORSMiddleware(allow_origins=list(settings.cors_origins))]
+
+
+def _bounds(settings: Settings) -> MessageBounds:
+    return MessageBounds(
+        body_bytes_max=settings.body_bytes_max,
+        batch_body_bytes_max=settings.batch_body_bytes_max,
+        batch_messages_max=settings.batch_messages_max,
+        attempts_max=settings.attempts_max,
+        lease_max_s=settings.lease_max_s,
+        long_poll_max_s=settings.long_poll_max_s,
+    )

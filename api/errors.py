@@ -1,0 +1,197 @@
+"""From the families of models/errors.py to the wire form of each domain, in one place.
+
+A domain's form is chosen by the longest known prefix of the path, so that unknown paths answer in
+the words their neighbours use. No answer carries a stack trace, and none is HTML.
+"""
+
+from collections.abc import Callable, Mapping
+from http import HTTPStatus
+from typing import Any, Final
+
+import falcon
+import structlog
+from falcon.asgi import App, Request, Response
+
+from models import errors
+from models.errors import StanchionError
+
+log: Final = structlog.get_logger(__name__)
+
+Form = Callable[[HTTPStatus, StanchionError, str], dict[str, Any]]
+
+STATUSES: Final[Mapping[type[StanchionError], HTTPStatus]] = {
+    errors.InvalidError: HTTPStatus.BAD_REQUEST,
+    errors.UnauthenticatedError: HTTPStatus.UNAUTHORIZED,
+    errors.ForbiddenError: HTTPStatus.FORBIDDEN,
+    errors.NotFoundError: HTTPStatus.NOT_FOUND,
+    errors.ConflictError: HTTPStatus.CONFLICT,
+    errors.GoneError: HTTPStatus.GONE,
+    errors.TooLargeError: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+    errors.LimitError: HTTPStatus.TOO_MANY_REQUESTS,
+    errors.UnavailableError: HTTPStatus.SERVICE_UNAVAILABLE,
+}
+# Python 3.13 renamed some; the wire keeps one spelling.
+_PHRASES: Final = {413: "Payload Too Large", 422: "Unprocessable Entity"}
+
+
+class RouteNotFoundError(errors.NotFoundError):
+    """No resource answers at this path."""
+
+    code = "route_not_found"
+
+    def __init__(self, path: str) -> None:
+        super().__init__(path)
+        self.path = path
+
+    def __str__(self) -> str:
+        return f"nothing answers at {self.path}"
+
+
+class HttpError(StanchionError):
+    """A refusal of the HTTP layer itself, such as a method that a resource does not have."""
+
+    code = "http"
+
+    def __init__(self, status: int, sentence: str) -> None:
+        super().__init__(status, sentence)
+        self.status = status
+        self.sentence = sentence
+
+    def __str__(self) -> str:
+        return self.sentence
+
+
+class InternalError(StanchionError):
+    """A bug; what it is stands in the log under the request's id."""
+
+    code = "internal"
+
+    def __str__(self) -> str:
+        return "the server failed; its log tells why under this request's id"
+
+
+def phrase(status: int) -> str:
+    """Return the name of a status."""
+    return _PHRASES.get(status) or HTTPStatus(status).phrase
+
+
+def _messages_form(status: HTTPStatus, error: StanchionError, _request_id: str) -> dict[str, Any]:
+    """`{error, details}` for invalid input, else `{error, message, code}`."""
+    if isinstance(error, errors.InvalidError):
+        return {"error": "Validation failed", "details": error.details}
+    return {"error": phrase(status), "message": str(error), "code": error.code}
+
+
+def _rooms_form(_status: HTTPStatus, error: StanchionError, request_id: str) -> dict[str, Any]:
+    """`{error: {code, message, details}, request_id}`."""
+    return {
+        "error": {
+            "code": error.code.upper(),
+            "message": str(error),
+            "details": _details(error),
+        },
+        "request_id": request_id,
+    }
+
+
+def _mail_form(_status: HTTPStatus, error: StanchionError, _request_id: str) -> dict[str, Any]:
+    """`{success, error, data?}`."""
+    body: dict[str, Any] = {"success": False, "error": str(error)}
+    if isinstance(error, errors.InvalidError):
+        body["data"] = error.details
+    return body
+
+
+def _tickets_form(_status: HTTPStatus, error: StanchionError, _request_id: str) -> dict[str, Any]:
+    """`{error, message, details}`."""
+    return {"error": error.code.lower(), "message": str(error), "details": _details(error)}
+
+
+def _plain_form(status: HTTPStatus, error: StanchionError, _request_id: str) -> dict[str, Any]:
+    """`{error, message}`."""
+    return {"error": phrase(status), "message": str(error)}
+
+
+_FORMS: Final[Mapping[str, Form]] = {
+    "/api/queue": _messages_form,
+    "/api/v1/queues": _rooms_form,
+    "/api/v1/sessions": _rooms_form,
+    "/api/v1/admin": _rooms_form,
+    "/api/v1/queue": _mail_form,
+    "/api/v1/auth": _mail_form,
+    "/app": _tickets_form,
+    "/tickets": _tickets_form,
+    "/counters": _tickets_form,
+    "/procedures": _tickets_form,
+    "/api/tickets": _tickets_form,
+    "/api/counters": _tickets_form,
+    "/api/procedures": _tickets_form,
+}
+
+
+def form_of(path: str) -> Form:
+    """Return the error form of a path: that of its longest known prefix, by whole segments."""
+    while path:
+        if form := _FORMS.get(path):
+            return form
+        path = path.rpartition("/")[0]
+    return _plain_form
+
+
+def status_of(error: StanchionError) -> HTTPStatus:
+    """Return the status of an error's family."""
+    if isinstance(error, HttpError):
+        return HTTPStatus(error.status)
+    for family in type(error).__mro__:
+        if status := STATUSES.get(family):
+            return status
+    return HTTPStatus.INTERNAL_SERVER_ERROR
+
+
+def add_handlers(app: App[Request, Response]) -> None:
+    """Make the application answer every error in the form of its path."""
+    app.add_error_handler(Exception, _handle_bug)
+    app.add_error_handler(falcon.HTTPError, _handle_http)
+    app.add_error_handler(StanchionError, _handle)
+
+
+async def _handle(
+    req: Request, resp: Response, error: StanchionError, _params: dict[str, Any]
+) -> None:
+    status = status_of(error)
+    if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        log.warning("request_refused", path=req.path, status=status.value, reason=str(error))
+    answer(req, resp, status, error)
+
+
+async def _handle_http(
+    req: Request, resp: Response, error: falcon.HTTPError, _params: dict[str, Any]
+) -> None:
+    for name, value in dict(error.headers or {}).items():  # such as Allow
+        resp.set_header(name, value)
+    status = HTTPStatus(falcon.http_status_to_code(error.status))
+    if status is HTTPStatus.NOT_FOUND:
+        answer(req, resp, status, RouteNotFoundError(req.path))
+    else:
+        sentence = error.description or f"{req.method} {req.path}: {phrase(status).lower()}"
+        answer(req, resp, status, HttpError(status, sentence))
+
+
+async def _handle_bug(
+    req: Request, resp: Response, error: Exception, _params: dict[str, Any]
+) -> None:
+    log.error("request_failed", path=req.path, method=req.method, exc_info=error)
+    answer(req, resp, HTTPStatus.INTERNAL_SERVER_ERROR, InternalError())
+
+
+def answer(req: Request, resp: Response, status: HTTPStatus, error: StanchionError) -> None:
+    """Write an error into a response."""
+    resp.status = status
+    resp.media = form_of(req.path)(status, error, req.context.request_id)
+    retry_after_s = getattr(error, "retry_after_s", None)
+    if retry_after_s is not None:
+        resp.set_header("Retry-After", str(retry_after_s))
+
+
+def _details(error: StanchionError) -> dict[str, str]:
+    return error.details if isinstance(error, errors.InvalidError) else {}

@@ -1,0 +1,294 @@
+"""The wire of messages: what comes in, what goes out. Source: the messages contract."""
+
+from collections.abc import Mapping
+from typing import Annotated, ClassVar
+
+import msgspec
+from msgspec import UNSET, Meta, Raw, Struct, UnsetType
+
+from api.reading import Body
+from models.clock import iso_utc
+from models.messages.rules import (
+    Counts,
+    Enqueued,
+    Lease,
+    NewMessage,
+    QueueStatus,
+    Returned,
+    public_id,
+)
+
+Name = Annotated[str, Meta(min_length=1, max_length=255, pattern=r"^[^\x00-\x1f\x7f]+$")]
+Token = Annotated[str, Meta(min_length=1, max_length=64)]
+Seconds = Annotated[int, Meta(ge=1, le=31_536_000)]
+Priority = Annotated[int, Meta(ge=0, le=9, description="9 is delivered first")]
+Attempts = Annotated[int, Meta(ge=1, le=10_000)]
+Payload = Annotated[
+    Raw, Meta(description="echoed to the letter", extra_json_schema={"type": "object"})
+]
+_MESSAGE_SPELLINGS = {"maxAttempts": "max_attempts", "ackTimeout": "ack_timeout_seconds"}
+
+
+class NewMessageBody(Body, frozen=True):
+    """A message to enqueue."""
+
+    SPELLINGS: ClassVar[Mapping[str, str]] = _MESSAGE_SPELLINGS
+
+    payload: Payload
+    type: Name | None = None
+    priority: Priority = 0
+    max_attempts: Attempts = 3
+    ack_timeout_seconds: Seconds = 30
+
+
+class BatchBody(Body, frozen=True):
+    """Messages to enqueue together; a bare array is understood too."""
+
+    BARE_ARRAY: ClassVar[str] = "messages"
+
+    messages: Annotated[list[NewMessageBody], Meta(min_length=1)]
+
+
+class DequeueQuery(Body, frozen=True):
+    """How to wait for a message."""
+
+    SPELLINGS: ClassVar[Mapping[str, str]] = {
+        "consumerId": "consumer_id",
+        "ackTimeout": "ack_timeout_seconds",
+    }
+
+    timeout: Annotated[int, Meta(ge=0, description="seconds to wait; 0 does not wait")] = 30
+    type: Name | None = None
+    consumer_id: Name | None = None
+    ack_timeout_seconds: Seconds | None = None
+
+
+class AckBody(Body, frozen=True):
+    """Which message was dealt with."""
+
+    SPELLINGS: ClassVar[Mapping[str, str]] = {"lockToken": "lock_token"}
+
+    id: str
+    lock_token: Token
+
+
+class NackBody(Body, frozen=True):
+    """Why a message is given back."""
+
+    SPELLINGS: ClassVar[Mapping[str, str]] = {
+        "lockToken": "lock_token",
+        "errorReason": "error",
+        "error_reason": "error",
+    }
+
+    lock_token: Token
+    error: str | None = None
+
+
+class TouchBody(Body, frozen=True):
+    """How much longer a message is needed."""
+
+    SPELLINGS: ClassVar[Mapping[str, str]] = {
+        "lockToken": "lock_token",
+        "extendSeconds": "extend_seconds",
+    }
+
+    lock_token: Token
+    extend_seconds: Seconds | None = None
+
+
+class QueuedMessage(Struct, frozen=True):
+    """A message that is on disk."""
+
+    id: str
+    type: str | None
+    payload: Payload
+    priority: int
+    status: str
+    created_at: str
+
+
+class LeasedMessage(Struct, frozen=True):
+    """A message in the hands of its consumer."""
+
+    id: str
+    type: str | None
+    payload: Payload
+    priority: int
+    status: str
+    lock_token: str
+    locked_until: str
+    attempt_count: int
+    max_attempts: int
+    created_at: str
+    dequeued_at: str
+
+
+class QueuedItem(Struct, frozen=True):
+    """One of a batch that is on disk."""
+
+    id: str
+    status: str
+
+
+class QueuedBatch(Struct, frozen=True):
+    """A batch that is on disk, in the order it was sent."""
+
+    count: int
+    messages: list[QueuedItem]
+
+
+class Acknowledged(Struct, frozen=True):
+    """A message that was dealt with."""
+
+    id: str
+    status: str
+    acknowledged_at: str
+
+
+class Rejected(Struct, frozen=True):
+    """A message that waits again (`queued`) or had its last attempt (`dead`)."""
+
+    id: str
+    status: str
+    attempt_count: int
+    max_attempts: int
+
+
+class Touched(Struct, frozen=True):
+    """A lease with its new end."""
+
+    id: str
+    locked_until: str
+
+
+class Metrics(Struct, frozen=True):
+    """How many messages are in each state."""
+
+    queued: int
+    processing: int
+    acknowledged: int
+    dead: int
+    archived: int
+    total: int
+
+
+class StateCounts(Struct, frozen=True):
+    """How many messages are in each state."""
+
+    queued: int
+    processing: int
+    acknowledged: int
+    dead: int
+    archived: int
+
+
+class TypeCounts(Struct, frozen=True):
+    """How many messages of a type wait or are held."""
+
+    queued: int
+    processing: int
+
+
+class Status(Struct, frozen=True):
+    """The queue in detail; messages without a type stand under the empty name."""
+
+    counts: StateCounts
+    by_type: dict[str, TypeCounts]
+    oldest_queued: str | None
+    newest_queued: str | None
+
+
+class MessagesError(Struct, frozen=True, omit_defaults=True):
+    """Why a request was refused."""
+
+    error: str
+    message: str | UnsetType = UNSET
+    code: str | UnsetType = UNSET
+    details: dict[str, str] | UnsetType = UNSET
+
+
+def new_message(body: NewMessageBody) -> NewMessage:
+    """Turn the wire's words into ours."""
+    return NewMessage(
+        payload=str(memoryview(body.payload), "utf-8"),
+        type=body.type,
+        priority=body.priority,
+        max_attempts=body.max_attempts,
+        lease_ms=body.ack_timeout_seconds * 1000,
+    )
+
+
+def queued_message(stored: Enqueued, body: NewMessageBody) -> QueuedMessage:
+    """Answer an enqueue."""
+    return QueuedMessage(
+        id=public_id(stored.ids[0]),
+        type=body.type,
+        payload=body.payload,
+        priority=body.priority,
+        status="queued",
+        created_at=iso_utc(stored.created_at_ms),
+    )
+
+
+def queued_batch(stored: Enqueued) -> QueuedBatch:
+    """Answer an enqueue of many."""
+    items = [QueuedItem(public_id(message_id), "queued") for message_id in stored.ids]
+    return QueuedBatch(len(items), items)
+
+
+def leased_message(lease: Lease) -> LeasedMessage:
+    """Answer a dequeue."""
+    return LeasedMessage(
+        id=public_id(lease.id),
+        type=lease.type,
+        payload=Raw(lease.payload.encode()),
+        priority=lease.priority,
+        status="processing",
+        lock_token=lease.lock_token,
+        locked_until=iso_utc(lease.lease_until_ms),
+        attempt_count=lease.attempt_count,
+        max_attempts=lease.max_attempts,
+        created_at=iso_utc(lease.created_at_ms),
+        dequeued_at=iso_utc(lease.leased_at_ms),
+    )
+
+
+def rejected(returned: Returned) -> Rejected:
+    """Answer a nack."""
+    return Rejected(
+        id=public_id(returned.id),
+        status=returned.state.value,
+        attempt_count=returned.attempt_count,
+        max_attempts=returned.max_attempts,
+    )
+
+
+def metrics(counts: Counts) -> Metrics:
+    """Answer how many there are."""
+    return Metrics(**_numbers(counts), total=counts.total)
+
+
+def status(of: QueueStatus) -> Status:
+    """Answer in detail."""
+    return Status(
+        counts=StateCounts(**_numbers(of.counts)),
+        by_type={
+            type_: TypeCounts(queued=counts.queued, processing=counts.processing)
+            for type_, counts in sorted(of.by_type.items())
+        },
+        oldest_queued=_moment(of.oldest_queued_at_ms),
+        newest_queued=_moment(of.newest_queued_at_ms),
+    )
+
+
+def _numbers(counts: Counts) -> dict[str, int]:
+    names = ("queued", "processing", "acknowledged", "dead", "archived")
+    return {name: getattr(counts, name) for name in names}
+
+
+def _moment(at_ms: int | None) -> str | None:
+    return None if at_ms is None else iso_utc(at_ms)
+
+
+encode = msgspec.json.Encoder().encode

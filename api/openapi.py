@@ -1,0 +1,133 @@
+"""OpenAPI 3.1 at `/api/doc`, written from the types that validate."""
+
+import inspect
+import re
+from collections.abc import Iterator, Sequence
+from typing import Any, Final
+
+import msgspec
+from falcon.asgi import App, Request, Response
+from msgspec import Struct
+
+from api.operations import Operation, operation_of
+
+_METHODS: Final = ("get", "post", "put", "patch", "delete")
+_SECURITY: Final = {
+    "ApiKey": {"type": "apiKey", "in": "header", "name": "X-API-KEY"},
+}
+
+Route = tuple[str, object]
+
+
+def document(routes: Sequence[Route], *, version: str) -> dict[str, Any]:
+    """Return the document of all described responders; `routes` are (path, resource)."""
+    operations = list(_operations(routes))
+    types = _types(operation for _, _, operation in operations)
+    references, schemas = msgspec.json.schema_components(
+        types, ref_template="#/components/schemas/{name}"
+    )
+    reference_of = dict(zip(types, references, strict=True))
+    paths: dict[str, Any] = {}
+    for path, method, operation in operations:
+        paths.setdefault(re.sub(r"{(\w+)[^}]*}", r"{\1}", path), {})[method] = _describe(
+            path, operation, reference_of, schemas
+        )
+    for _, _, operation in operations:
+        if operation.query is not None:  # its fields stand as parameters
+            schemas.pop(operation.query.__name__, None)
+    return {
+        "openapi": "3.1.0",
+        "info": {"title": "Stanchion", "version": version, "license": {"name": "Apache-2.0"}},
+        "servers": [{"url": "/"}],
+        "paths": paths,
+        "components": {"schemas": schemas, "securitySchemes": _SECURITY},
+    }
+
+
+class DocumentResource:
+    """The OpenAPI document itself."""
+
+    def __init__(self, described: dict[str, Any]) -> None:
+        self._body: Final = msgspec.json.encode(described)
+
+    async def on_get(self, _req: Request, resp: Response) -> None:
+        """Return the document."""
+        resp.data = self._body
+        resp.content_type = "application/json"
+
+
+def add_routes(app: App[Request, Response], routes: Sequence[Route], *, version: str) -> None:
+    """Serve the document of `routes`."""
+    app.add_route("/api/doc", DocumentResource(document(routes, version=version)))
+
+
+def _operations(routes: Sequence[Route]) -> Iterator[tuple[str, str, Operation]]:
+    for path, resource in routes:
+        for method in _METHODS:
+            operation = operation_of(getattr(resource, f"on_{method}", None))
+            if operation is not None:
+                yield path, method, operation
+
+
+def _types(operations: Iterator[Operation]) -> list[type[Struct]]:
+    types: dict[type[Struct], None] = {}
+    for operation in operations:
+        answers = [answer.body for answer in operation.answers.values()]
+        for kind in (operation.body, operation.query, *answers):
+            if kind is not None:
+                types[kind] = None
+    return list(types)
+
+
+def _describe(
+    path: str,
+    operation: Operation,
+    reference_of: dict[type[Struct], dict[str, Any]],
+    schemas: dict[str, Any],
+) -> dict[str, Any]:
+    described: dict[str, Any] = {
+        "operationId": operation.id,
+        "summary": operation.summary,
+        "description": inspect.cleandoc(operation.description),
+        "parameters": [*_path_parameters(path), *_query_parameters(operation, schemas)],
+        "responses": {},
+        "security": [{name: []} for name in operation.security],
+    }
+    if operation.body is not None:
+        content: dict[str, Any] = {"schema": reference_of[operation.body]}
+        if operation.body_example is not None:
+            content["example"] = operation.body_example
+        described["requestBody"] = {"required": True, "content": {"application/json": content}}
+    for status, answer in operation.answers.items():
+        response: dict[str, Any] = {"description": answer.description}
+        if answer.body is not None or answer.media_type != "application/json":
+            schema = reference_of[answer.body] if answer.body else {"type": "string"}
+            response["content"] = {answer.media_type: {"schema": schema}}
+            if answer.example is not None:
+                response["content"][answer.media_type]["example"] = answer.example
+        described["responses"][str(status)] = response
+    return described
+
+
+def _path_parameters(path: str) -> list[dict[str, Any]]:
+    return [
+        {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
+        for name in re.findall(r"{(\w+)[^}]*}", path)
+    ]
+
+
+def _query_parameters(operation: Operation, schemas: dict[str, Any]) -> list[dict[str, Any]]:
+    if operation.query is None:
+        return []
+    schema = schemas[operation.query.__name__]
+    required = schema.get("required", ())
+    return [
+        {
+            "name": name,
+            "in": "query",
+            "required": name in required,
+            "schema": {key: value for key, value in of_field.items() if key != "description"},
+            "description": of_field.get("description", ""),
+        }
+        for name, of_field in schema["properties"].items()
+    ]

@@ -1,0 +1,89 @@
+"""What a responder does, said once: the types here validate requests and write `/api/doc`."""
+
+import functools
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final, Protocol
+
+import msgspec
+from falcon.asgi import Request, Response
+from msgspec import Struct
+
+from api.reading import read_body, read_query
+
+Responder = Callable[..., Awaitable[None]]
+_ATTRIBUTE: Final = "stanchion_operation"
+
+
+class Resource(Protocol):
+    """What an operation needs of the resource it belongs to."""
+
+    body_bytes_max: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """One status an operation may answer with."""
+
+    description: str
+    body: type[Struct] | None = None
+    media_type: str = "application/json"
+    example: Any = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Operation:
+    """One method of one resource, as the reference shows it."""
+
+    id: str
+    summary: str
+    description: str
+    body: type[Struct] | None
+    body_example: Any
+    query: type[Struct] | None
+    answers: Mapping[int, Answer] = field(default_factory=dict)
+    security: tuple[str, ...] = ()
+
+
+def operation(
+    summary: str,
+    *,
+    answers: Mapping[int, Answer],
+    body: type[Struct] | None = None,
+    body_example: Any = None,
+    query: type[Struct] | None = None,
+    security: tuple[str, ...] = (),
+) -> Callable[[Responder], Responder]:
+    """Describe a responder and let it take its `body` and `query` checked and typed."""
+    decoder = msgspec.json.Decoder(body) if body is not None else None
+
+    def describe(responder: Responder) -> Responder:
+        @functools.wraps(responder)
+        async def respond(
+            resource: Resource, req: Request, resp: Response, **parameters: Any
+        ) -> None:
+            if query is not None:
+                parameters["query"] = read_query(req, query)
+            if decoder is not None:
+                parameters["body"] = await read_body(req, decoder, resource.body_bytes_max)
+            await responder(resource, req, resp, **parameters)
+
+        described = Operation(
+            id=responder.__qualname__.replace("Resource.on_", "_").replace(".on_", "_"),
+            summary=summary,
+            description=(responder.__doc__ or "").strip(),
+            body=body,
+            body_example=body_example,
+            query=query,
+            answers=answers,
+            security=security,
+        )
+        setattr(respond, _ATTRIBUTE, described)
+        return respond
+
+    return describe
+
+
+def operation_of(responder: object) -> Operation | None:
+    """Return the description of a responder, if it has one."""
+    return getattr(responder, _ATTRIBUTE, None)

@@ -1,0 +1,174 @@
+"""Reading requests: the types that validate them, and errors that name every wrong field.
+
+A well-formed request costs one pass of msgspec. Only a malformed one is looked at field by field,
+to report all that is wrong with it; there too a few other spellings are understood.
+"""
+
+from collections.abc import Mapping
+from typing import Any, ClassVar, Final, TypeVar, get_args, get_origin
+
+import msgspec
+from falcon.asgi import Request
+from msgspec import NODEFAULT, Struct, ValidationError
+
+from models.errors import InvalidError, TooLargeError
+
+BodyType = TypeVar("BodyType", bound=Struct)
+_MANY: Final = "given more than once"
+
+
+class Body(Struct, forbid_unknown_fields=True, frozen=True):
+    """A JSON object that a client sends; `SPELLINGS` maps other names of fields to ours."""
+
+    SPELLINGS: ClassVar[Mapping[str, str]] = {}
+
+
+async def read_body(
+    req: Request, decoder: msgspec.json.Decoder[BodyType], size_max: int
+) -> BodyType:
+    """Return the body as `decoder.type`; raises InvalidError or TooLargeError."""
+    raw = await read_bytes(req, size_max)
+    try:
+        return decoder.decode(raw)
+    except ValidationError:
+        return _read_carefully(raw, decoder)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise InvalidError({"body": f"not JSON: {error}"}) from None
+    except RecursionError:
+        raise InvalidError({"body": "nested too deeply"}) from None
+
+
+async def read_bytes(req: Request, size_max: int) -> bytes:
+    """Return the whole body; raises TooLargeError without reading on once it is too long."""
+    length = req.content_length
+    if length is not None:
+        if length > size_max:
+            raise TooLargeError("body bytes", length, size_max)
+        return await req.stream.read()
+    chunks, size = [], 0
+    async for chunk in req.stream:
+        size += len(chunk)
+        if size > size_max:
+            raise TooLargeError("body bytes", size, size_max)
+        chunks.append(chunk)
+    return b"".join(chunks)
+
+
+def read_query(req: Request, query_type: type[BodyType]) -> BodyType:
+    """Return the query string as `query_type`; raises InvalidError."""
+    values = req.params
+    spellings = getattr(query_type, "SPELLINGS", {})
+    values = {spellings.get(name, name): value for name, value in values.items()}
+    repeated = {name: _MANY for name, value in values.items() if isinstance(value, list)}
+    if repeated:
+        raise InvalidError(repeated)
+    try:
+        return msgspec.convert(values, query_type, strict=False)
+    except ValidationError:
+        raise InvalidError(_faults(values, query_type, strict=False)) from None
+
+
+def _read_carefully(raw: bytes, decoder: msgspec.json.Decoder[BodyType]) -> BodyType:
+    """Read a body that did not fit: in other spellings it may, else say all that is wrong."""
+    shape = decoder.type
+    respelled = _respell(raw, shape)
+    try:
+        return decoder.decode(respelled)
+    except ValidationError as error:
+        faults = _faults(msgspec.json.decode(respelled), shape, strict=True)
+        raise InvalidError(faults or {"body": str(error)}) from None
+
+
+def _respell(raw: bytes, shape: Any) -> bytes:
+    """Return a JSON text with the names of fields in our spelling; values stay to the letter."""
+    element = _element(shape)
+    try:
+        if element is not None:
+            parts = msgspec.json.decode(raw, type=list[msgspec.Raw])
+            return msgspec.json.encode(
+                [msgspec.Raw(_respell(bytes(part), element)) for part in parts]
+            )
+        if not _is_struct(shape):
+            return raw
+        if raw.lstrip()[:1] == b"[" and (wrap := getattr(shape, "BARE_ARRAY", None)):
+            raw = b'{"' + wrap.encode() + b'":' + raw + b"}"
+        members = msgspec.json.decode(raw, type=dict[str, msgspec.Raw])
+    except ValidationError:
+        return raw  # of another shape altogether; the decoder will say so
+    spellings = getattr(shape, "SPELLINGS", {})
+    types = {field.encode_name: field.type for field in msgspec.structs.fields(shape)}
+    result: dict[str, msgspec.Raw] = {}
+    for given_name, value in members.items():
+        name = spellings.get(given_name, given_name)
+        if name in result or (name != given_name and name in members):
+            raise InvalidError({name: f"{_MANY}, as {given_name} too"})
+        result[name] = msgspec.Raw(_respell(bytes(value), types[name])) if name in types else value
+    return msgspec.json.encode(result)
+
+
+def _faults(value: Any, shape: Any, *, strict: bool, path: str = "") -> dict[str, str]:
+    """Return what is wrong with a value, by path such as `messages[3].priority`."""
+    element = _element(shape)
+    if element is not None and isinstance(value, list) and _is_struct(element):
+        faults: dict[str, str] = {}
+        for index, item in enumerate(value):
+            faults |= _faults(item, element, strict=strict, path=f"{path}[{index}]")
+        return faults or _fault(value, shape, strict=strict, path=path)
+    if not _is_struct(shape) or not isinstance(value, dict):
+        return _fault(value, shape, strict=strict, path=path)
+    faults = {}
+    known = {field.encode_name: field for field in msgspec.structs.fields(shape)}
+    for name in value.keys() - known.keys():
+        faults[_join(path, name)] = "Unknown field"
+    for name, field in known.items():
+        if name in value:
+            faults |= _faults(value[name], field.type, strict=strict, path=_join(path, name))
+        elif field.default is NODEFAULT and field.default_factory is NODEFAULT:
+            faults[_join(path, name)] = "Required"
+    return faults
+
+
+def _fault(value: Any, shape: Any, *, strict: bool, path: str) -> dict[str, str]:
+    if _is_raw_object(shape):
+        return {} if isinstance(value, dict) else {path: f"Expected `object`, got {_kind(value)}"}
+    try:
+        msgspec.convert(value, shape, strict=strict)
+    except ValidationError as error:
+        reason, _, inner = str(error).partition(" - at `$")
+        return {path + inner.rstrip("`") or "body": reason}
+    return {}
+
+
+def _is_raw_object(shape: Any) -> bool:
+    return _bare(shape) is msgspec.Raw
+
+
+def _bare(shape: Any) -> Any:
+    """Return a type without its Annotated constraints."""
+    return get_args(shape)[0] if hasattr(shape, "__metadata__") else shape
+
+
+def _element(shape: Any) -> Any | None:
+    """Return what a list type holds, else None."""
+    bare = _bare(shape)
+    return get_args(bare)[0] if get_origin(bare) in {list, tuple} else None
+
+
+def _is_struct(shape: Any) -> bool:
+    return isinstance(shape, type) and issubclass(shape, Struct)
+
+
+def _join(path: str, name: str) -> str:
+    return f"{path}.{name}" if path else name
+
+
+def _kind(value: Any) -> str:
+    names = {
+        str: "str",
+        bool: "bool",
+        int: "int",
+        float: "float",
+        list: "array",
+        type(None): "null",
+    }
+    return f"`{names.get(type(value), 'object')}`"

@@ -1,0 +1,238 @@
+"""Giving messages to the consumers that wait in this process.
+
+Waiting costs the database nothing. A consumer is tried when it comes, when a message of its kind
+arrives (in this process at once, from others by a wake-up that may get lost), when the next lease
+in force ends, and at a slow recheck, which is the truth behind the wake-ups.
+"""
+
+import asyncio
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import structlog
+from sqlalchemy import Connection
+
+from models.database import Database
+from models.errors import LimitError, UnavailableError
+from models.messages.line import Caller, LineKey, Lines, Waiter
+from models.messages.rules import Held, LapseWatch, Lease, LeaseRequest, Returned, Tally
+from models.messages.statements.counts import bump
+from models.messages.statements.lease import lease
+from models.messages.statements.settle import collect_lapsed, first_lease_end_ms, give_back
+
+_FLIGHTS_MAX: Final = 2
+
+log: Final = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class _Claim:
+    """What one transaction brought; `looked` is (when, first end) if it looked for lapses."""
+
+    leases: list[Lease]
+    lapsed: list[Returned]
+    looked: tuple[int, int | None] | None
+
+
+class Dispatcher:
+    """Gives messages to consumers, first come first served among those who ask for the same.
+
+    `leased` is told of leases after their commit and once somebody takes them, `lapsed` of the
+    messages found whose lease had run out. `recheck_s` may be changed at any time.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        *,
+        clock: Callable[[], int],
+        shard: int,
+        rows_max: int,
+        waiters_max: int,
+        leased: Callable[[Sequence[Lease]], None],
+        lapsed: Callable[[Sequence[Returned]], None],
+    ) -> None:
+        self.recheck_s = 5.0
+        self.waiter_count = 0
+        self._database: Final = database
+        self._clock: Final = clock
+        self._shard: Final = shard
+        self._rows_max: Final = rows_max
+        self._waiters_max: Final = waiters_max
+        self._leased: Final = leased
+        self._lapsed: Final = lapsed
+        self._lines: Final = Lines()
+        self._watch: Final = LapseWatch()
+        self._free_slots: Final = list(range(_FLIGHTS_MAX))
+        self._flights: Final[set[asyncio.Task[None]]] = set()
+        self._launch_is_due = False
+        self._is_draining = False
+        self._next_end_ms: int | None = None  # of the leases this process knows of
+        self._alarm: asyncio.TimerHandle | None = None
+
+    async def lease(
+        self, request: LeaseRequest, *, timeout_s: float, caller: Caller
+    ) -> Lease | None:
+        """Return the next message for a consumer, waiting up to `timeout_s`; None if there is none.
+
+        A caller who hung up gets no lease. Raises LimitError with too many waiting already, and
+        UnavailableError when the database is away.
+        """
+        if self.waiter_count >= self._waiters_max:
+            raise LimitError("long_polls_max", self._waiters_max)
+        waiter = Waiter(request, caller, waits=timeout_s > 0 and not self._is_draining)
+        self.waiter_count += 1
+        self._lines.join(waiter)
+        self._launch_soon()
+        try:
+            return await self._wait(waiter, timeout_s)
+        finally:
+            self.waiter_count -= 1
+            waiter.give_up()
+            self._lines.leave(waiter)
+
+    def wake(self, arrived: Mapping[LineKey, int] | None) -> None:
+        """Try waiting consumers: `arrived` counts new messages by line, None is unknown."""
+        if arrived is None:
+            self._lines.ask_all()
+        else:
+            self._lines.ask(arrived)
+        self._launch_soon()
+
+    def drain(self) -> None:
+        """Answer everybody who waits; from now on nobody waits."""
+        self._is_draining = True
+        for waiter in self._lines:
+            waiter.give_up()
+
+    async def close(self) -> None:
+        """Wait for the transactions under way."""
+        self.drain()
+        if self._alarm is not None:
+            self._alarm.cancel()
+        while self._flights:
+            await asyncio.wait(set(self._flights))
+
+    async def _wait(self, waiter: Waiter, timeout_s: float) -> Lease | None:
+        if not waiter.waits:
+            return await waiter.future
+        loop = asyncio.get_running_loop()
+        alarm = loop.call_later(timeout_s, waiter.give_up)
+        watch = loop.create_task(waiter.caller.hung_up())
+        watch.add_done_callback(lambda _: waiter.give_up())
+        try:
+            return await waiter.future
+        finally:
+            alarm.cancel()
+            watch.cancel()
+
+    def _launch_soon(self) -> None:
+        if self._free_slots and not self._launch_is_due:
+            # After this turn of the loop, so that consumers who came together go together.
+            self._launch_is_due = True
+            asyncio.get_running_loop().call_soon(self._launch)
+
+    def _launch(self) -> None:
+        self._launch_is_due = False
+        while self._free_slots and (groups := self._lines.take_off(self._rows_max)):
+            flight = asyncio.create_task(self._fly(groups, self._free_slots.pop()))
+            self._flights.add(flight)
+            flight.add_done_callback(self._flights.discard)
+
+    async def _fly(self, groups: list[list[Waiter]], slot: int) -> None:
+        try:
+            claim = await self._database.run(
+                lambda connection: self._claim(connection, groups, slot), durable=False
+            )
+        except Exception as error:  # noqa: BLE001 -- it is handed to those who wait for it
+            for waiter in _all(groups):
+                waiter.fail(error)
+            untaken = []
+        else:
+            untaken = self._hand_out(groups, claim)
+        for group in groups:
+            self._lines.land(group)
+        self._free_slots.append(slot)
+        self._launch()
+        self._set_alarm()
+        if untaken:
+            await self._give_back(untaken)
+
+    def _claim(
+        self, connection: Connection, groups: Sequence[Sequence[Waiter]], slot: int
+    ) -> _Claim:
+        """Look for lapsed leases if one may be there, then lease; runs in the database's thread."""
+        now_ms = self._clock()
+        tally = Tally()
+        lapsed: list[Returned] = []
+        looked = None
+        if self._watch.is_due(now_ms):
+            lapsed = collect_lapsed(connection, count=self._rows_max, now_ms=now_ms, tally=tally)
+            looked = (now_ms, first_lease_end_ms(connection))
+        leases: list[Lease] = []
+        for group in groups:
+            requests = [waiter.request for waiter in group]
+            leases += lease(connection, requests, now_ms=now_ms, tally=tally)
+        bump(connection, self._shard + slot, tally)
+        return _Claim(leases, lapsed, looked)
+
+    def _hand_out(self, groups: Sequence[Sequence[Waiter]], claim: _Claim) -> list[Lease]:
+        """Answer the waiters that got a message; return the leases that nobody takes."""
+        if claim.looked is not None:
+            self._watch.looked(*claim.looked)
+            self._next_end_ms = claim.looked[1]
+        if claim.lapsed:
+            self._lapsed(claim.lapsed)
+            self._lines.ask_all()
+        by_token = {given.lock_token: given for given in claim.leases}
+        taken, untaken = [], []
+        for waiter in _all(groups):
+            given = by_token.get(waiter.request.lock_token)
+            if given is None:
+                continue
+            if waiter.future.done() or waiter.caller.has_hung_up():
+                waiter.waits = False
+                untaken.append(given)
+            else:
+                taken.append(given)
+                waiter.answer(given)
+        if taken:
+            first_end_ms = min(given.lease_until_ms for given in taken)
+            self._next_end_ms = min(self._next_end_ms or first_end_ms, first_end_ms)
+            self._leased(taken)
+        return untaken
+
+    async def _give_back(self, untaken: Sequence[Lease]) -> None:
+        """Undo leases that nobody takes, as if they had never been."""
+        helds = [Held(given.id, given.lock_token) for given in untaken]
+        try:
+            await self._database.run(
+                lambda connection: give_back(connection, helds, shard=self._shard), durable=False
+            )
+        except UnavailableError as error:  # they lapse instead
+            log.warning("lease_not_given_back", count=len(helds), reason=str(error))
+        self.wake(None)
+
+    def _set_alarm(self) -> None:
+        """Arrange the next try of those who wait: at the end of a lease, or at the recheck."""
+        if self._alarm is not None:
+            self._alarm.cancel()
+            self._alarm = None
+        if self.waiter_count == 0:
+            return
+        delay_s = self.recheck_s
+        if self._next_end_ms is not None:
+            # A millisecond later, since a lease has ended at its end and a timer may be early.
+            until_end_s = max(0, self._next_end_ms - self._clock() + 1) / 1000
+            delay_s = min(delay_s, until_end_s)
+        self._alarm = asyncio.get_running_loop().call_later(delay_s, self._ring)
+
+    def _ring(self) -> None:
+        self._alarm = None
+        self._next_end_ms = None
+        self.wake(None)
+
+
+def _all(groups: Iterable[Iterable[Waiter]]) -> Iterable[Waiter]:
+    return (waiter for group in groups for waiter in group)

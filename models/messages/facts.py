@@ -1,0 +1,88 @@
+"""What live clients are told of messages, and which consumers a change concerns.
+
+Names and data of the events are the contract's; `expire` is ours: a lease ran out.
+"""
+
+from collections.abc import Iterable, Sequence
+from typing import Final
+
+from models.events import Event
+from models.messages.line import LineKey
+from models.messages.rules import (
+    Enqueued,
+    Held,
+    Lease,
+    MessageState,
+    NewMessage,
+    Returned,
+    public_id,
+)
+
+DOMAIN: Final = "messages"
+
+
+def enqueued(groups: Sequence[Sequence[NewMessage]], stored: Sequence[Enqueued]) -> list[Event]:
+    """Tell of new messages."""
+    return [
+        Event("enqueue", {"id": public_id(message_id), "type": new.type, "priority": new.priority})
+        for messages, together in zip(groups, stored, strict=True)
+        for new, message_id in zip(messages, together.ids, strict=True)
+    ]
+
+
+def leased(leases: Sequence[Lease]) -> list[Event]:
+    """Tell of messages that consumers took."""
+    return [
+        Event("dequeue", {"id": public_id(given.id), "consumer_id": given.consumer_id})
+        for given in leases
+    ]
+
+
+def acknowledged(helds: Sequence[Held]) -> list[Event]:
+    """Tell of messages that were dealt with."""
+    return [Event("ack", {"id": public_id(held.id)}) for held in helds]
+
+
+def rejected(returned: Sequence[Returned]) -> list[Event]:
+    """Tell of messages that consumers gave back, and of those that died of it."""
+    events = []
+    for message in returned:
+        events.append(Event("nack", {"id": public_id(message.id), "error": message.error}))
+        events += _dead(message)
+    return events
+
+
+def lapsed(returned: Sequence[Returned]) -> list[Event]:
+    """Tell of leases that ran out, and of messages that died of it."""
+    events = []
+    for message in returned:
+        events.append(Event("expire", {"id": public_id(message.id)}))
+        events += _dead(message)
+    return events
+
+
+def arrivals(messages: Iterable[NewMessage]) -> dict[LineKey, int]:
+    """Count new messages by the lines they concern."""
+    return _count((new.queue, new.type) for new in messages)
+
+
+def returns(returned: Iterable[Returned]) -> dict[LineKey, int]:
+    """Count messages that wait again by the lines they concern."""
+    return _count(
+        (message.queue, message.type)
+        for message in returned
+        if message.state is MessageState.QUEUED
+    )
+
+
+def _dead(message: Returned) -> list[Event]:
+    if message.state is MessageState.DEAD:
+        return [Event("dead", {"id": public_id(message.id)})]
+    return []
+
+
+def _count(keys: Iterable[LineKey]) -> dict[LineKey, int]:
+    counted: dict[LineKey, int] = {}
+    for key in keys:
+        counted[key] = counted.get(key, 0) + 1
+    return counted

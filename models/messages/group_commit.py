@@ -1,0 +1,167 @@
+"""Group commit: single requests that arrive while a transaction is under way share the next one.
+
+No timer: an idle queue commits at once, a busy one in groups that grow with the load.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Final, Generic, Protocol, TypeVar
+
+from sqlalchemy import Connection
+from sqlalchemy.exc import SQLAlchemyError
+
+from models.database import Database
+from models.errors import LimitError, StanchionError
+
+Item = TypeVar("Item")
+Outcome = TypeVar("Outcome")
+ItemIn_contra = TypeVar("ItemIn_contra", contravariant=True)
+OutcomeOut_co = TypeVar("OutcomeOut_co", covariant=True)
+
+
+class Write(Protocol[ItemIn_contra, OutcomeOut_co]):
+    """What a group does to the database: an outcome for each item, in order.
+
+    An outcome that is an exception refuses its item alone. `slot` tells apart the transactions
+    that may be under way at the same time.
+    """
+
+    def __call__(
+        self, connection: Connection, items: Sequence[ItemIn_contra], *, now_ms: int, slot: int
+    ) -> Sequence[OutcomeOut_co | StanchionError]:
+        """Write the items."""
+
+
+@dataclass(slots=True)
+class _Entry(Generic[Item, Outcome]):
+    item: Item
+    weight: int
+    now_ms: int
+    future: asyncio.Future[Outcome] = field(
+        default_factory=lambda: asyncio.get_running_loop().create_future()
+    )
+
+
+class GroupCommit(Generic[Item, Outcome]):
+    """Gathers items into transactions; at most `flights_max` are under way at a time.
+
+    `committed` is told of each group right after its commit, in order of commit, before its
+    submitters are answered: the place to make events and wake consumers.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        write: Write[Item, Outcome],
+        *,
+        limit_name: str,
+        rows_max: int,
+        waiting_max: int,
+        flights_max: int = 2,
+        committed: Callable[[list[Item], list[Outcome]], None] | None = None,
+    ) -> None:
+        self._database: Final = database
+        self._write: Final = write
+        self._limit_name: Final = limit_name
+        self._rows_max: Final = rows_max
+        self._waiting_max: Final = waiting_max
+        self._committed: Final = committed
+        self._free_slots: Final = list(range(flights_max))
+        self._queue: Final[deque[_Entry[Item, Outcome]]] = deque()
+        self._waiting = 0
+        self._flights: Final[set[asyncio.Task[None]]] = set()
+        self._launch_is_due = False
+
+    async def submit(self, item: Item, *, now_ms: int, weight: int = 1) -> Outcome:
+        """Write one item and return its outcome after the commit.
+
+        `weight` is the number of rows. Raises LimitError when too many rows wait already,
+        UnavailableError when the database is away, and whatever the write refuses the item with.
+        """
+        if self._waiting + weight > self._waiting_max:
+            raise LimitError(self._limit_name, self._waiting_max)
+        entry: _Entry[Item, Outcome] = _Entry(item, weight, now_ms)
+        self._queue.append(entry)
+        self._waiting += weight
+        if self._free_slots and not self._launch_is_due:
+            # After this turn of the loop, so that requests that arrived together go together.
+            self._launch_is_due = True
+            asyncio.get_running_loop().call_soon(self._launch)
+        return await entry.future
+
+    async def close(self) -> None:
+        """Wait until everything submitted is answered."""
+        while self._flights or self._launch_is_due:
+            await asyncio.sleep(0)
+            if self._flights:
+                await asyncio.wait(set(self._flights))
+
+    def _launch(self) -> None:
+        self._launch_is_due = False
+        while self._queue and self._free_slots:
+            flight = asyncio.create_task(self._fly(self._next_group(), self._free_slots.pop()))
+            self._flights.add(flight)
+            flight.add_done_callback(self._flights.discard)
+
+    def _next_group(self) -> list[_Entry[Item, Outcome]]:
+        group = [self._queue.popleft()]
+        rows = group[0].weight
+        while self._queue and rows + self._queue[0].weight <= self._rows_max:
+            entry = self._queue.popleft()
+            rows += entry.weight
+            group.append(entry)
+        self._waiting -= rows
+        return group
+
+    async def _fly(self, group: list[_Entry[Item, Outcome]], slot: int) -> None:
+        try:
+            await self._commit(group, slot)
+        except SQLAlchemyError as error:
+            if len(group) == 1:
+                _refuse(group, error)
+            else:  # one bad row shall fail alone
+                for entry in group:
+                    await self._fly_alone(entry, slot)
+        except Exception as error:  # noqa: BLE001 -- it is handed to those who wait for it
+            _refuse(group, error)
+        finally:
+            self._free_slots.append(slot)
+            self._launch()
+
+    async def _fly_alone(self, entry: _Entry[Item, Outcome], slot: int) -> None:
+        try:
+            await self._commit([entry], slot)
+        except Exception as error:  # noqa: BLE001 -- it is handed to the one who waits for it
+            _refuse([entry], error)
+
+    async def _commit(self, group: list[_Entry[Item, Outcome]], slot: int) -> None:
+        items = [entry.item for entry in group]
+        now_ms = max(entry.now_ms for entry in group)
+        outcomes = await self._database.run(
+            lambda connection: self._write(connection, items, now_ms=now_ms, slot=slot)
+        )
+        if self._committed is not None:
+            accepted = [
+                (item, outcome)
+                for item, outcome in zip(items, outcomes, strict=True)
+                if not isinstance(outcome, StanchionError)
+            ]
+            if accepted:
+                self._committed(
+                    [item for item, _ in accepted], [outcome for _, outcome in accepted]
+                )
+        for entry, outcome in zip(group, outcomes, strict=True):
+            if entry.future.done():  # its submitter went away
+                continue
+            if isinstance(outcome, StanchionError):
+                entry.future.set_exception(outcome)
+            else:
+                entry.future.set_result(outcome)
+
+
+def _refuse(group: list[_Entry[Item, Outcome]], error: Exception) -> None:
+    for entry in group:
+        if not entry.future.done():
+            entry.future.set_exception(error)

@@ -1,0 +1,91 @@
+"""What happens to messages in the background; every job is harmless to repeat or to run twice."""
+
+from dataclasses import dataclass
+from typing import Final
+
+from models.database import Database
+from models.events import Event
+from models.messages import facts
+from models.messages.rules import Tally
+from models.messages.statements import archive, counts, settle
+
+DOMAIN: Final = facts.DOMAIN
+# The worker's shard of the counters; those of API processes are small numbers.
+_SHARD: Final = 1_000_000
+_ROWS_MAX: Final = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Lapses:
+    """What a sweep found: events to publish, and whether consumers may have something to take."""
+
+    events: list[Event]
+    has_arrivals: bool
+
+
+def expire(database: Database, *, now_ms: int) -> Lapses:
+    """Let messages wait again, or die, whose lease ran out by `now_ms`; until none is left.
+
+    Consumers do not depend on it: a claim finds lapsed leases by itself. This keeps the counts
+    true and tells those who wait in other processes.
+    """
+    events: list[Event] = []
+    has_arrivals = False
+    while True:
+        tally = Tally()
+        with database.begin() as connection:
+            lapsed = settle.collect_lapsed(connection, count=_ROWS_MAX, now_ms=now_ms, tally=tally)
+            counts.bump(connection, _SHARD, tally)
+        events += facts.lapsed(lapsed)
+        has_arrivals = has_arrivals or bool(facts.returns(lapsed))
+        if len(lapsed) < _ROWS_MAX:
+            return Lapses(events, has_arrivals)
+
+
+def grow_old(
+    database: Database, *, archive_after_ms: int, delete_after_ms: int, now_ms: int
+) -> tuple[int, int]:
+    """Archive what was acknowledged long ago, delete what is older still; return both numbers."""
+    tally = Tally()
+    with database.begin() as connection:
+        archived = archive.archive_until(connection, now_ms - archive_after_ms, tally=tally)
+        counts.bump(connection, _SHARD, tally)
+    deleted = 0
+    while True:
+        tally = Tally()
+        with database.begin() as connection:
+            batch = archive.delete_archived(
+                connection, now_ms - delete_after_ms, count=_ROWS_MAX, tally=tally
+            )
+            counts.bump(connection, _SHARD, tally)
+        deleted += batch
+        if batch < _ROWS_MAX:
+            return archived, deleted
+
+
+def fold_counters(database: Database) -> None:
+    """Sum the counters of all writers into one row each."""
+    with database.begin() as connection:
+        counts.fold_counters(connection, _SHARD)
+
+
+def recount(database: Database) -> dict[tuple[str, str, str], tuple[int, int]]:
+    """Check the counters against the tables and set them right.
+
+    Returns (queue, type, state) and the numbers (counter, table) where they differed: always
+    empty, unless somebody wrote to the tables by hand. Holds writers off while it counts.
+    """
+    with database.begin() as connection:
+        counts.lock_for_recount(connection)
+        kept = {
+            (queue, type_, state): n for queue, type_, state, n in counts.read_counters(connection)
+        }
+        counted = counts.count_tables(connection, archive.archived_until_ms(connection))
+        differences = {
+            key: (kept.get(key, 0), counted.get(key, 0))
+            for key in kept.keys() | counted.keys()
+            if kept.get(key, 0) != counted.get(key, 0)
+        }
+        if differences:
+            counts.replace_counters(connection, _SHARD, counted)
+    return differences

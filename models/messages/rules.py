@@ -1,0 +1,263 @@
+"""Values and arithmetic of the messages queue; no I/O, no clock, no randomness."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+from models.errors import ConflictError, NotFoundError
+
+PRIORITY_MAX: Final = 9
+ATTEMPTS_DEFAULT: Final = 3
+LEASE_DEFAULT_MS: Final = 30_000
+# No lease is shorter, so whoever looked for lapsed leases need not look again within this time.
+LEASE_MIN_MS: Final = 1_000
+DEFAULT_QUEUE: Final = "default"
+LAPSED: Final = "lease expired"
+# What a consumer says about a failure is for people to read; the rest of a long trace is cut off.
+ERROR_CHARACTERS_MAX: Final = 10_000
+
+_PUBLIC_ID: Final = re.compile(r"msg_[0-9a-f]{16}")
+
+
+class MessageState(StrEnum):
+    """Where a message is; the words of the wire."""
+
+    QUEUED = "queued"
+    PROCESSING = "processing"
+    ACKNOWLEDGED = "acknowledged"
+    DEAD = "dead"
+    ARCHIVED = "archived"
+
+
+@dataclass(frozen=True, slots=True)
+class NewMessage:
+    """A message on its way in. `payload` is JSON text, kept to the letter."""
+
+    payload: str
+    type: str | None = None
+    priority: int = 0
+    max_attempts: int = ATTEMPTS_DEFAULT
+    lease_ms: int = LEASE_DEFAULT_MS
+    queue: str = DEFAULT_QUEUE
+
+
+@dataclass(frozen=True, slots=True)
+class Enqueued:
+    """Messages that were stored together, by id in the order they were sent."""
+
+    ids: list[int]
+    created_at_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class LeaseRequest:
+    """One consumer's wish for one message. `lease_ms` overrides the message's own."""
+
+    consumer_id: str
+    lock_token: str
+    type: str | None = None
+    lease_ms: int | None = None
+    queue: str = DEFAULT_QUEUE
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """A message in the hands of a consumer; moments are Unix milliseconds."""
+
+    id: int
+    type: str | None
+    payload: str
+    priority: int
+    attempt_count: int
+    max_attempts: int
+    created_at_ms: int
+    leased_at_ms: int
+    lease_until_ms: int
+    lock_token: str
+    consumer_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A message and the token that is said to hold it."""
+
+    id: int
+    lock_token: str
+
+
+@dataclass(frozen=True, slots=True)
+class Rejection:
+    """A consumer gives a message back."""
+
+    held: Held
+    error: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Extension:
+    """A consumer needs more time: `extend_ms` from now, or the lease's own length."""
+
+    held: Held
+    extend_ms: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Returned:
+    """A message that left its consumer without being acknowledged."""
+
+    id: int
+    queue: str
+    type: str | None
+    state: MessageState  # QUEUED, or DEAD when it had its last attempt
+    attempt_count: int
+    max_attempts: int
+    error: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """How many messages are in each state."""
+
+    queued: int = 0
+    processing: int = 0
+    acknowledged: int = 0
+    dead: int = 0
+    archived: int = 0
+
+    @property
+    def total(self) -> int:
+        """Return how many messages there are in all."""
+        return self.queued + self.processing + self.acknowledged + self.dead + self.archived
+
+
+@dataclass(frozen=True, slots=True)
+class QueueStatus:
+    """A picture of the queue; types without a waiting or leased message are left out."""
+
+    counts: Counts
+    by_type: dict[str, Counts]
+    oldest_queued_at_ms: int | None
+    newest_queued_at_ms: int | None
+
+
+class MessageNotFoundError(NotFoundError):
+    """No message has this id, or it was deleted after its time in the archive."""
+
+    code = "NOT_FOUND"
+
+    def __init__(self, message_id: str) -> None:
+        super().__init__(message_id)
+        self.message_id = message_id
+
+    def __str__(self) -> str:
+        return f"message {self.message_id} does not exist"
+
+
+class LockLostError(ConflictError):
+    """The token does not hold the message: the lease ran out or another consumer has it."""
+
+    code = "LOCK_LOST"
+
+    def __init__(self, message_id: str) -> None:
+        super().__init__(message_id)
+        self.message_id = message_id
+
+    def __str__(self) -> str:
+        return "Lock token mismatch - message may have been requeued"
+
+
+class InvalidStateError(ConflictError):
+    """The message is in a state in which nobody can hold it."""
+
+    code = "INVALID_STATE"
+
+    def __init__(self, message_id: str, state: str) -> None:
+        super().__init__(message_id, state)
+        self.message_id = message_id
+        self.state = state
+
+    def __str__(self) -> str:
+        return f"message {self.message_id} is {self.state}, expected processing"
+
+
+def lane_of(priority: int) -> int:
+    """Return the lane of a priority: lane 0 goes first, so that indexes run in order of claim."""
+    return PRIORITY_MAX - priority
+
+
+def priority_of(lane: int) -> int:
+    """Return the priority whose messages wait in a lane."""
+    return PRIORITY_MAX - lane
+
+
+def public_id(message_id: int) -> str:
+    """Return the id on the wire; ids sort as the messages came in. Source: ADR 0005."""
+    return f"msg_{message_id:016x}"
+
+
+def internal_id(public: str) -> int:
+    """Return the number behind an id of the wire; raises MessageNotFoundError if none can be."""
+    if not _PUBLIC_ID.fullmatch(public) or public[4] > "7":
+        raise MessageNotFoundError(public)
+    return int(public[4:], 16)
+
+
+def state_after_failure(attempt_count: int, max_attempts: int) -> MessageState:
+    """Say what becomes of a message whose attempt failed."""
+    return MessageState.DEAD if attempt_count >= max_attempts else MessageState.QUEUED
+
+
+def cut_error(error: str | None) -> str | None:
+    """Shorten what a consumer said about a failure to ERROR_CHARACTERS_MAX."""
+    if error is None or len(error) <= ERROR_CHARACTERS_MAX:
+        return error
+    return error[: ERROR_CHARACTERS_MAX - 1] + "…"
+
+
+class Tally:
+    """How a transaction changes the number of messages by queue, type and state."""
+
+    def __init__(self) -> None:
+        self._changes: dict[tuple[str, str, str], int] = {}
+
+    def move(
+        self,
+        queue: str,
+        type_: str | None,
+        *,
+        source: MessageState | None = None,
+        target: MessageState | None = None,
+        count: int = 1,
+    ) -> None:
+        """Note that `count` messages left `source` (None: new) for `target` (None: gone)."""
+        for state, change in ((source, -count), (target, count)):
+            if state is not None:
+                key = (queue, type_ or "", state.value)
+                self._changes[key] = self._changes.get(key, 0) + change
+
+    def changes(self) -> Iterator[tuple[tuple[str, str, str], int]]:
+        """Yield (queue, type, state) and its change, in one order for all: no two deadlock."""
+        return ((key, n) for key, n in sorted(self._changes.items()) if n)
+
+
+class LapseWatch:
+    """Knows when it is worth looking for lapsed leases, so that a look is rare and never late.
+
+    After a look at `now` with the earliest end `first_end_ms` found, nothing can lapse before
+    that end, except a lease that another process gave since, which lasts LEASE_MIN_MS at least.
+    """
+
+    def __init__(self) -> None:
+        self._next_look_at_ms = 0
+
+    def is_due(self, now_ms: int) -> bool:
+        """Say whether a lease may have lapsed by now."""
+        # A clock that was set back must not blind the watch for long.
+        return now_ms >= self._next_look_at_ms or now_ms < self._next_look_at_ms - 2 * LEASE_MIN_MS
+
+    def looked(self, now_ms: int, first_end_ms: int | None) -> None:
+        """Note a look at `now_ms` that left `first_end_ms` as the earliest end, if any."""
+        latest = now_ms + LEASE_MIN_MS
+        self._next_look_at_ms = latest if first_end_ms is None else min(first_end_ms, latest)

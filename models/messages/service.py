@@ -1,0 +1,166 @@
+"""What a request does with messages. What a method changed is on disk when it returns."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import chain
+from typing import Final
+
+from models.database import Database
+from models.events import Event, Publisher
+from models.messages import facts, writes
+from models.messages.dispatcher import Dispatcher
+from models.messages.group_commit import GroupCommit
+from models.messages.line import Caller, LineKey
+from models.messages.rules import (
+    Enqueued,
+    Extension,
+    Held,
+    Lease,
+    LeaseRequest,
+    NewMessage,
+    QueueStatus,
+    Rejection,
+    Returned,
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MessageLimits:
+    """How much may be under way in one process."""
+
+    flush_rows_max: int = 500
+    flush_waiting_max: int = 10_000
+    long_polls_max: int = 10_000
+
+
+class MessageService:
+    """The queue as one process sees it; any number of processes may serve one database."""
+
+    def __init__(
+        self,
+        database: Database,
+        publisher: Publisher,
+        *,
+        clock: Callable[[], int],
+        process: int,
+        limits: MessageLimits,
+    ) -> None:
+        """`process` tells apart the processes that write at the same time, best 0..31."""
+        self._database: Final = database
+        self._publisher: Final = publisher
+        shard = process * writes.SHARDS_PER_PROCESS
+        rows_max, waiting_max = limits.flush_rows_max, limits.flush_waiting_max
+
+        def group(
+            write: writes.ShardedWrite[writes.Item, writes.Outcome],
+            committed: Callable[[list[writes.Item], list[writes.Outcome]], None] | None = None,
+        ) -> GroupCommit[writes.Item, writes.Outcome]:
+            return GroupCommit(
+                database,
+                write,
+                limit_name="flush_waiting_max",
+                rows_max=rows_max,
+                waiting_max=waiting_max,
+                committed=committed,
+            )
+
+        self._enqueues = group(writes.Enqueue(shard), self._tell_enqueued)
+        self._acks = group(writes.Acknowledge(shard + 2), self._tell_acknowledged)
+        self._nacks = group(writes.Reject(shard + 4), self._tell_rejected)
+        self._touches = group(writes.Extend())
+        self._dispatcher: Final = Dispatcher(
+            database,
+            clock=clock,
+            shard=shard + 6,
+            rows_max=rows_max,
+            waiters_max=limits.long_polls_max,
+            leased=self._tell_leased,
+            lapsed=self._tell_lapsed,
+        )
+
+    @property
+    def waiting_consumers(self) -> int:
+        """Return how many consumers wait in this process."""
+        return self._dispatcher.waiter_count
+
+    async def enqueue(self, messages: Sequence[NewMessage], *, now_ms: int) -> Enqueued:
+        """Store messages, all or none, in order.
+
+        Raises LimitError when too many rows wait to be written.
+        """
+        return await self._enqueues.submit(messages, now_ms=now_ms, weight=len(messages))
+
+    async def lease(
+        self, request: LeaseRequest, *, timeout_s: float, caller: Caller
+    ) -> Lease | None:
+        """Give the next message to a consumer, waiting up to `timeout_s`; None if there is none.
+
+        Priority first, then age. A lease that ran out can be given again at once.
+        """
+        return await self._dispatcher.lease(request, timeout_s=timeout_s, caller=caller)
+
+    async def acknowledge(self, held: Held, *, now_ms: int) -> int:
+        """End a lease with success; return when that was: a repeat returns the first moment.
+
+        Raises MessageNotFoundError, LockLostError or InvalidStateError.
+        """
+        return await self._acks.submit(held, now_ms=now_ms)
+
+    async def reject(self, held: Held, error: str | None, *, now_ms: int) -> Returned:
+        """Give a message back: it waits again at its old place, or is dead after its last attempt.
+
+        Raises MessageNotFoundError, LockLostError or InvalidStateError.
+        """
+        return await self._nacks.submit(Rejection(held, error), now_ms=now_ms)
+
+    async def extend(self, held: Held, extend_ms: int | None, *, now_ms: int) -> int:
+        """Let a lease end `extend_ms` from now, or after its own length; return that moment.
+
+        Raises MessageNotFoundError, LockLostError or InvalidStateError.
+        """
+        return await self._touches.submit(Extension(held, extend_ms), now_ms=now_ms)
+
+    async def status(self) -> QueueStatus:
+        """Return the counts and the ends of the line, as of one moment."""
+        return await self._database.read(writes.read_status)
+
+    def wake(self) -> None:
+        """Try the waiting consumers: another process has put messages in."""
+        self._dispatcher.wake(None)
+
+    def set_recheck(self, recheck_s: float) -> None:
+        """Set how often waiting consumers are tried without a wake-up."""
+        self._dispatcher.recheck_s = recheck_s
+
+    def drain(self) -> None:
+        """Answer every waiting consumer with "nothing", and let none wait any more."""
+        self._dispatcher.drain()
+
+    async def close(self) -> None:
+        """Finish what is under way."""
+        await self._dispatcher.close()
+        for group in (self._enqueues, self._acks, self._nacks, self._touches):
+            await group.close()
+
+    # --- Telling, after the commit ---
+
+    def _tell(self, events: list[Event], arrived: dict[LineKey, int]) -> None:
+        if arrived:
+            self._dispatcher.wake(arrived)
+            self._publisher.wake(facts.DOMAIN)
+        self._publisher.publish(facts.DOMAIN, events)
+
+    def _tell_enqueued(self, groups: list[Sequence[NewMessage]], stored: list[Enqueued]) -> None:
+        self._tell(facts.enqueued(groups, stored), facts.arrivals(chain.from_iterable(groups)))
+
+    def _tell_leased(self, leases: Sequence[Lease]) -> None:
+        self._tell(facts.leased(leases), {})
+
+    def _tell_acknowledged(self, helds: list[Held], _moments: list[int]) -> None:
+        self._tell(facts.acknowledged(helds), {})
+
+    def _tell_rejected(self, _rejections: list[Rejection], returned: list[Returned]) -> None:
+        self._tell(facts.rejected(returned), facts.returns(returned))
+
+    def _tell_lapsed(self, returned: Sequence[Returned]) -> None:
+        self._tell(facts.lapsed(returned), facts.returns(returned))

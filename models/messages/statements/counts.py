@@ -1,0 +1,167 @@
+"""Where messages are and how many: counters kept by every commit, never a COUNT of the tables."""
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+from sqlalchemy import (
+    Connection,
+    Row,
+    Table,
+    cast,
+    delete,
+    func,
+    insert,
+    literal,
+    null,
+    select,
+    text,
+    union_all,
+)
+
+from models.messages import tables
+from models.messages.rules import MessageState, Tally
+
+_BUMP: Final = text(
+    """
+    INSERT INTO message_counter (shard, queue, type, state, n)
+    VALUES (:shard, :queue, :type, :state, :n)
+    ON CONFLICT (shard, queue, type, state) DO UPDATE SET n = message_counter.n + excluded.n
+    """
+)
+
+
+def bump(connection: Connection, shard: int, tally: Tally) -> None:
+    """Add a transaction's changes to the counters of its writer's shard."""
+    rows = [
+        {"shard": shard, "queue": queue, "type": type_, "state": state, "n": n}
+        for (queue, type_, state), n in tally.changes()
+    ]
+    if rows:
+        connection.execute(_BUMP, rows)
+
+
+_COUNTS: Final = (
+    select(
+        tables.counter.c.queue,
+        tables.counter.c.type,
+        tables.counter.c.state,
+        func.sum(tables.counter.c.n).label("n"),
+    )
+    .group_by(tables.counter.c.queue, tables.counter.c.type, tables.counter.c.state)
+    .having(func.sum(tables.counter.c.n) != 0)
+)
+
+
+def read_counters(connection: Connection) -> list[tuple[str, str, str, int]]:
+    """Return (queue, type, state, number) for every combination that is not empty."""
+    return [(row.queue, row.type, row.state, int(row.n)) for row in connection.execute(_COUNTS)]
+
+
+def fold_counters(connection: Connection, shard: int) -> None:
+    """Sum all shards into one, so that shards of processes long gone do not pile up."""
+    gone = connection.execute(
+        delete(tables.counter).returning(
+            tables.counter.c.queue,
+            tables.counter.c.type,
+            tables.counter.c.state,
+            tables.counter.c.n,
+        )
+    )
+    sums: dict[tuple[str, str, str], int] = {}
+    for row in gone:
+        key = (row.queue, row.type, row.state)
+        sums[key] = sums.get(key, 0) + row.n
+    rows = [
+        {"shard": shard, "queue": queue, "type": type_, "state": state, "n": n}
+        for (queue, type_, state), n in sorted(sums.items())
+        if n
+    ]
+    if rows:
+        connection.execute(_BUMP, rows)
+
+
+def count_tables(connection: Connection, archived_until_ms: int) -> dict[tuple[str, str, str], int]:
+    """Count the tables themselves, by (queue, type, state): slow, to check the counters against."""
+    counted: dict[tuple[str, str, str], int] = {}
+    is_archived = tables.done.c.acknowledged_at_ms <= archived_until_ms
+    for table, condition, state in (
+        (tables.ready, None, MessageState.QUEUED),
+        (tables.leased, None, MessageState.PROCESSING),
+        (tables.dead, None, MessageState.DEAD),
+        (tables.done, ~is_archived, MessageState.ACKNOWLEDGED),
+        (tables.done, is_archived, MessageState.ARCHIVED),
+    ):
+        statement = select(table.c.queue, table.c.type, func.count().label("n")).group_by(
+            table.c.queue, table.c.type
+        )
+        if condition is not None:
+            statement = statement.where(condition)
+        for row in connection.execute(statement):
+            counted[row.queue, row.type or "", state.value] = row.n
+    return counted
+
+
+def replace_counters(
+    connection: Connection, shard: int, counted: dict[tuple[str, str, str], int]
+) -> None:
+    """Set the counters to what was counted."""
+    connection.execute(delete(tables.counter))
+    rows = [
+        {"shard": shard, "queue": queue, "type": type_, "state": state, "n": n}
+        for (queue, type_, state), n in sorted(counted.items())
+    ]
+    if rows:
+        connection.execute(insert(tables.counter), rows)
+
+
+def lock_for_recount(connection: Connection) -> None:
+    """Hold every other writer off until the end of the transaction; SQLite does so anyway."""
+    if connection.dialect.name == "postgresql":
+        connection.execute(
+            text(
+                "LOCK TABLE message_ready, message_leased, message_dead, message_done,"
+                " message_counter IN SHARE ROW EXCLUSIVE MODE"
+            )
+        )
+
+
+_ENDS_OF_LANE: Final = text(
+    """
+    SELECT (SELECT created_at_ms FROM message_ready
+            WHERE queue = :queue AND lane = :lane ORDER BY id LIMIT 1) AS oldest,
+           (SELECT created_at_ms FROM message_ready
+            WHERE queue = :queue AND lane = :lane ORDER BY id DESC LIMIT 1) AS newest
+    """
+)
+
+
+def ends_of_lane(connection: Connection, queue: str, lane: int) -> tuple[int, int] | None:
+    """Return when the oldest and the newest message of a lane came in; None for an empty lane."""
+    row = connection.execute(_ENDS_OF_LANE, {"queue": queue, "lane": lane}).one()
+    return None if row.oldest is None else (row.oldest, row.newest)
+
+
+def find(connection: Connection, ids: Sequence[int]) -> dict[int, Row[Any]]:
+    """Say where messages are: rows of id, state, token, attempts and time of the ack."""
+    finds = [
+        select(
+            table.c.id,
+            literal(state.value).label("state"),
+            _column_or_null(table, "lock_token"),
+            table.c.attempt_count,
+            _column_or_null(table, "acknowledged_at_ms"),
+        ).where(table.c.id.in_(ids))
+        for table, state in (
+            (tables.ready, MessageState.QUEUED),
+            (tables.leased, MessageState.PROCESSING),
+            (tables.done, MessageState.ACKNOWLEDGED),
+            (tables.dead, MessageState.DEAD),
+        )
+    ]
+    return {row.id: row for row in connection.execute(union_all(*finds))}
+
+
+def _column_or_null(table: Table, name: str) -> Any:
+    if name in table.c:
+        return table.c[name]
+    return cast(null(), tables.done.c[name].type).label(name)

@@ -1,0 +1,102 @@
+"""The schema of messages: a table for each state, so that none carries the others' dead rows.
+
+A message keeps its `id` for life; it is its place in line too. All moments are Unix milliseconds.
+"""
+
+from typing import Any, Final
+
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Identity,
+    Index,
+    Integer,
+    SmallInteger,
+    String,
+    Table,
+    Text,
+)
+
+from models.database import metadata
+
+# SQLite counts rows by INTEGER alone; there it is 64 bits wide too.
+_BigId: Final = BigInteger().with_variant(Integer(), "sqlite")
+
+
+def _message_columns() -> list[Column[Any]]:
+    """Return what a message carries from state to state, in one order: see MESSAGE_COLUMNS."""
+    return [
+        Column("queue", String(128), nullable=False),
+        Column("lane", SmallInteger, nullable=False),  # 9 - priority: lane 0 goes first
+        Column("type", String(255)),
+        Column("payload", Text, nullable=False),  # JSON as it was sent, to the letter
+        Column("attempt_count", Integer, nullable=False),
+        Column("max_attempts", Integer, nullable=False),
+        Column("lease_ms", BigInteger, nullable=False),  # unless the consumer says otherwise
+        Column("created_at_ms", BigInteger, nullable=False),
+        Column("last_error", Text),
+    ]
+
+
+MESSAGE_COLUMNS: Final = ("id", *(column.name for column in _message_columns()))
+
+ready: Final = Table(
+    "message_ready",
+    metadata,
+    Column("id", _BigId, Identity(), primary_key=True),
+    *_message_columns(),
+    Index(None, "queue", "lane", "id"),
+    Index(None, "queue", "type", "lane", "id"),
+    sqlite_autoincrement=True,  # an id is never given twice, also when its message moved on
+)
+
+leased: Final = Table(
+    "message_leased",
+    metadata,
+    Column("id", _BigId, primary_key=True, autoincrement=False),
+    *_message_columns(),
+    Column("lock_token", String(64), nullable=False),
+    Column("consumer_id", String(255), nullable=False),
+    Column("leased_at_ms", BigInteger, nullable=False),
+    Column("lease_length_ms", BigInteger, nullable=False),
+    # No index: a touch then changes no index, and whoever looks for lapsed leases looks rarely.
+    Column("lease_until_ms", BigInteger, nullable=False),
+)
+
+dead: Final = Table(
+    "message_dead",
+    metadata,
+    Column("id", _BigId, primary_key=True, autoincrement=False),
+    *_message_columns(),
+    Column("reason", Text, nullable=False),
+    Column("died_at_ms", BigInteger, nullable=False),
+)
+
+# Acknowledged messages; those up to the mark `archived_until_ms` are archived (ADR 0004).
+done: Final = Table(
+    "message_done",
+    metadata,
+    Column("id", _BigId, primary_key=True, autoincrement=False),
+    *_message_columns(),
+    Column("lock_token", String(64), nullable=False),  # so that a repeated ack is known again
+    Column("consumer_id", String(255), nullable=False),
+    Column("acknowledged_at_ms", BigInteger, nullable=False, index=True),
+)
+
+# Each writer adds to rows of its own shard, so that two commits never wait for each other's count.
+counter: Final = Table(
+    "message_counter",
+    metadata,
+    Column("shard", Integer, primary_key=True, autoincrement=False),
+    Column("queue", String(128), primary_key=True),
+    Column("type", String(255), primary_key=True),  # "" for no type
+    Column("state", String(16), primary_key=True),
+    Column("n", BigInteger, nullable=False),
+)
+
+mark: Final = Table(
+    "message_mark",
+    metadata,
+    Column("name", String(64), primary_key=True),
+    Column("value_ms", BigInteger, nullable=False),
+)

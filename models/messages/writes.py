@@ -1,0 +1,199 @@
+"""Whole steps of a message's life, each within one transaction: statements, rules and counters.
+
+Services run them in groups, jobs run them in batches. The classes are what a group commit writes:
+an outcome for each item, in order, which may be the error that refuses it.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final, Protocol, TypeVar
+
+from sqlalchemy import Connection, Row
+
+from models.errors import StanchionError
+from models.messages.rules import (
+    DEFAULT_QUEUE,
+    PRIORITY_MAX,
+    Counts,
+    Enqueued,
+    Extension,
+    Held,
+    InvalidStateError,
+    LockLostError,
+    MessageNotFoundError,
+    MessageState,
+    NewMessage,
+    QueueStatus,
+    Rejection,
+    Returned,
+    Tally,
+    cut_error,
+    public_id,
+)
+from models.messages.statements import counts, settle
+from models.messages.statements.enqueue import enqueue
+
+Item = TypeVar("Item")
+Outcome = TypeVar("Outcome")
+ItemIn_contra = TypeVar("ItemIn_contra", contravariant=True)
+OutcomeOut_co = TypeVar("OutcomeOut_co", covariant=True)
+
+# Enqueue, ack, nack and lease, each with two transactions under way at most.
+SHARDS_PER_PROCESS: Final = 8
+
+
+class ShardedWrite(Protocol[ItemIn_contra, OutcomeOut_co]):
+    """What a group does to the database; `slot` tells apart transactions under way together."""
+
+    def __call__(
+        self, connection: Connection, items: Sequence[ItemIn_contra], *, now_ms: int, slot: int
+    ) -> Sequence[OutcomeOut_co | StanchionError]:
+        """Write the items."""
+
+
+class Enqueue:
+    """Store groups of new messages, each all or none."""
+
+    def __init__(self, shard: int) -> None:
+        self._shard: Final = shard
+
+    def __call__(
+        self,
+        connection: Connection,
+        items: Sequence[Sequence[NewMessage]],
+        *,
+        now_ms: int,
+        slot: int,
+    ) -> list[Enqueued]:
+        """Write the items."""
+        tally = Tally()
+        ids = enqueue(
+            connection, [new for group in items for new in group], now_ms=now_ms, tally=tally
+        )
+        counts.bump(connection, self._shard + slot, tally)
+        outcomes, start = [], 0
+        for group in items:
+            outcomes.append(Enqueued(ids[start : start + len(group)], now_ms))
+            start += len(group)
+        return outcomes
+
+
+class Acknowledge:
+    """Acknowledge messages; the outcome is the moment it was first done."""
+
+    def __init__(self, shard: int) -> None:
+        self._shard: Final = shard
+
+    def __call__(
+        self, connection: Connection, items: Sequence[Held], *, now_ms: int, slot: int
+    ) -> list[int | StanchionError]:
+        """Write the items."""
+        tally = Tally()
+        done = settle.acknowledge(connection, items, now_ms=now_ms, tally=tally)
+        counts.bump(connection, self._shard + slot, tally)
+        found = _find_missing(connection, [held for held in items if held not in done])
+        return [
+            now_ms if held in done else _acknowledged_before(held, found.get(held.id))
+            for held in items
+        ]
+
+
+class Reject:
+    """Take messages back from consumers that failed."""
+
+    def __init__(self, shard: int) -> None:
+        self._shard: Final = shard
+
+    def __call__(
+        self, connection: Connection, items: Sequence[Rejection], *, now_ms: int, slot: int
+    ) -> list[Returned | StanchionError]:
+        """Write the items."""
+        tally = Tally()
+        taken = {
+            Held(row["id"], row["lock_token"]): row
+            for row in settle.take_back(connection, [item.held for item in items])
+        }
+        outcomes: list[Returned | StanchionError] = []
+        found = _find_missing(connection, [item.held for item in items if item.held not in taken])
+        for item in items:
+            row = taken.pop(item.held, None)
+            if row is None:  # also the second of two equal ones in a group
+                outcomes.append(_refusal(item.held, found.get(item.held.id)))
+                continue
+            error = cut_error(item.error) or row["last_error"]
+            outcomes += settle.put_back(
+                connection,
+                [{**row, "last_error": error}],
+                reason="nack",
+                now_ms=now_ms,
+                tally=tally,
+            )
+        counts.bump(connection, self._shard + slot, tally)
+        return outcomes
+
+
+class Extend:
+    """Move the ends of leases; the outcome is the new end."""
+
+    def __call__(
+        self, connection: Connection, items: Sequence[Extension], *, now_ms: int, slot: int
+    ) -> list[int | StanchionError]:
+        """Write the items."""
+        del slot  # it changes no counter
+        ends = [
+            settle.extend(connection, item.held, item.extend_ms, now_ms=now_ms) for item in items
+        ]
+        found = _find_missing(
+            connection, [item.held for item, end in zip(items, ends, strict=True) if end is None]
+        )
+        return [
+            _refusal(item.held, found.get(item.held.id)) if end is None else end
+            for item, end in zip(items, ends, strict=True)
+        ]
+
+
+def read_status(connection: Connection) -> QueueStatus:
+    """Read the counters and the ends of the line."""
+    total: dict[str, int] = {}
+    by_type: dict[str, dict[str, int]] = {}
+    for _queue, type_, state, n in counts.read_counters(connection):
+        total[state] = total.get(state, 0) + n
+        if state in {MessageState.QUEUED, MessageState.PROCESSING}:
+            of_type = by_type.setdefault(type_, {})
+            of_type[state] = of_type.get(state, 0) + n
+    ends = [
+        end
+        for lane in range(PRIORITY_MAX + 1)
+        if (end := counts.ends_of_lane(connection, DEFAULT_QUEUE, lane))
+    ]
+    return QueueStatus(
+        counts=Counts(**total),
+        by_type={type_: Counts(**numbers) for type_, numbers in by_type.items()},
+        oldest_queued_at_ms=min((oldest for oldest, _ in ends), default=None),
+        newest_queued_at_ms=max((newest for _, newest in ends), default=None),
+    )
+
+
+def _find_missing(connection: Connection, helds: Sequence[Held]) -> Mapping[int, Row[Any]]:
+    return counts.find(connection, [held.id for held in helds]) if helds else {}
+
+
+def _acknowledged_before(held: Held, row: Row[Any] | None) -> int | StanchionError:
+    """Recognise an ack whose answer was lost: the same token acknowledged the message."""
+    if (
+        row is not None
+        and row.state == MessageState.ACKNOWLEDGED
+        and row.lock_token == held.lock_token
+    ):
+        return int(row.acknowledged_at_ms)
+    return _refusal(held, row)
+
+
+def _refusal(held: Held, row: Row[Any] | None) -> StanchionError:
+    """Say why a token does not hold its message."""
+    message_id = public_id(held.id)
+    if row is None:
+        return MessageNotFoundError(message_id)
+    was_leased = row.state == MessageState.PROCESSING or (
+        row.state == MessageState.QUEUED and row.attempt_count > 0
+    )
+    return LockLostError(message_id) if was_leased else InvalidStateError(message_id, row.state)
