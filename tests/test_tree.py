@@ -30,6 +30,9 @@ def parse(path: str) -> ast.Module:
 
 
 MODULES = files("api", "workers", "beat", "models")
+TIMETABLES = [
+    path for path in files("beat") if Path(path).stem not in {"__init__", "main", "scheduler"}
+]
 DOMAINS = sorted({path.split("/")[1] for path in MODULES if path.endswith("/rules.py")})
 # Alembic runs env.py as a program.
 DEFINING = sorted(set(MODULES) - MAINS - {"models/migrations/env.py"})
@@ -132,15 +135,26 @@ def test_each_task_is_named_domain_verb_after_its_module() -> None:
     assert faults == []
 
 
-def test_each_tick_has_a_queue_and_an_end() -> None:
+def test_each_tick_goes_to_its_own_task_queue_and_has_an_end() -> None:
     faults = []
-    for path in files("beat"):
-        for name, entry in schedule(parse(path)).items():
+    for path in TIMETABLES:
+        entries = schedule(parse(path))
+        assert entries, f"{path} has no SCHEDULE"
+        for name, entry in entries.items():
             options = literal_dict(literal_dict(entry).get("options"))
-            if not {"queue", "expires"} <= options.keys():
-                faults.append(f"{path}: {name} needs options.queue and options.expires")
+            queue = options.get("queue")
+            if not (isinstance(queue, ast.Constant) and queue.value == Path(path).stem):
+                faults.append(f"{path}: {name} needs options.queue, the name of its module")
+            if "expires" not in options:
+                faults.append(f"{path}: {name} needs options.expires")
 
     assert faults == []
+
+
+def test_beat_runs_every_timetable() -> None:
+    program = ast.unparse(parse("beat/main.py"))
+
+    assert [path for path in TIMETABLES if f"**{Path(path).stem}.SCHEDULE" not in program] == []
 
 
 def task_decorators(tree: ast.Module) -> Iterator[ast.Call]:
@@ -161,13 +175,13 @@ def keyword(call: ast.Call, name: str) -> object:
 
 def schedule(tree: ast.Module) -> dict[str, ast.expr]:
     """Return the entries of a module's SCHEDULE."""
+    entries = {}
     for node in tree.body:
-        targets = node.targets if isinstance(node, ast.Assign) else []
-        if isinstance(node, ast.AnnAssign):
-            targets = [node.target]
-        if [ast.unparse(target) for target in targets] == ["SCHEDULE"]:
-            return literal_dict(node.value)
-    return {}
+        if isinstance(node, ast.Assign | ast.AnnAssign):
+            targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+            if [ast.unparse(target) for target in targets] == ["SCHEDULE"]:
+                entries.update(literal_dict(node.value))
+    return entries
 
 
 def literal_dict(node: ast.expr | None) -> dict[str, ast.expr]:
