@@ -7,6 +7,7 @@ import argparse
 import asyncio
 import importlib.metadata
 import json
+import logging
 import os
 import platform
 import resource
@@ -115,6 +116,8 @@ def flower(settings: Settings, _options: argparse.Namespace) -> int:
     # Set here, since a command line and an environment can be read by others.
     options.basic_auth = [f"admin:{ensure_secrets(settings).admin_password}"]
     _set_up_log(settings)
+    # It warns of every question that no worker answers, so for as long as none is up.
+    logging.getLogger("flower.inspector").setLevel(logging.ERROR)
     return _celery(
         *("-A", "workers.main", "flower", "--max-tasks=5000", "--logging=none"),
         f"--address={host_of(settings.flower_bind)}",

@@ -141,7 +141,8 @@ class Worker(UvicornWorker):
         asyncio.get_running_loop().add_signal_handler(
             signal.SIGQUIT, server.handle_exit, signal.SIGQUIT, None
         )
-        await server.serve(sockets=self.sockets)
+        # Python's sockets beneath gunicorn's, which complain when closed twice.
+        await server.serve(sockets=[listener.sock for listener in self.sockets])
         if not server.started:
             raise SystemExit(Arbiter.WORKER_BOOT_ERROR)
 
@@ -167,10 +168,6 @@ class _DrainingServer(Server):
             # The next tick, up to 100 ms later, sees should_exit: drain comes first.
             self._loop.call_soon_threadsafe(self._drain)
         self.should_exit = True
-
-    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:  # noqa: ARG002
-        """Stop; the loop has closed the sockets by then, and closing them again is an error."""
-        await super().shutdown()
 
     async def on_tick(self, counter: int) -> bool:
         """Do uvicorn's round, ten a second, and once a second look for requests that stall."""

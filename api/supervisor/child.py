@@ -37,6 +37,8 @@ class Program:
     kill_after_s: float
     # Sent by the kernel when the supervisor is gone, however that came about.
     orphan_signal: signal.Signals = signal.SIGKILL
+    # Lines with one of these are not passed on.
+    hushed: Sequence[str] = ()
     # Called when it ended before it was ready; repairs what it can and says what it did.
     mend: Callable[[], str | None] | None = None
 
@@ -68,7 +70,7 @@ class Child:
         """Run the program to its end and return its exit code; nothing of its group survives."""
         loop = asyncio.get_running_loop()
         read_end, write_end = os.pipe()
-        pump = LinePump(lambda line: self._output.say(self.name, line))
+        pump = LinePump(self._hear)
         pipe, _ = await loop.connect_read_pipe(lambda: pump, os.fdopen(read_end, "rb", 0))
         try:
             # The pipe is ours and not asyncio's, whose wait() would wait for grandchildren too.
@@ -144,6 +146,10 @@ class Child:
         """End the program and all of its group now."""
         self._stopping.set()
         self._send_group(signal.SIGKILL)
+
+    def _hear(self, line: str) -> None:
+        if not any(words in line for words in self._program.hushed):
+            self._output.say(self.name, line)
 
     def _send_group(self, number: signal.Signals) -> None:
         if self._process is not None:

@@ -17,6 +17,8 @@ from models.settings import Settings, SettingsError, redis_socket_path
 _CUT_BYTES_MAX: Final = 1_048_576
 _ANSWER_TIMEOUT_S: Final = 1.0
 _KILL_AFTER_S: Final = 2.0
+# Said at every start, about the machine; `stanchion doctor` says it when asked.
+_OVERCOMMIT: Final = "Memory overcommit must be enabled"
 _MULTI: Final = b"MULTI"
 _EXEC: Final = b"EXEC"
 
@@ -57,6 +59,7 @@ def redis_program(settings: Settings) -> Program:
         answers=answers,
         kill_after_s=_KILL_AFTER_S,
         orphan_signal=signal.SIGTERM,
+        hushed=(_OVERCOMMIT,),
         mend=lambda: mend(folder),
     )
 

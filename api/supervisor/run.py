@@ -128,8 +128,7 @@ class _Supervisor:
             return task.result() if task.done() else None
         finally:
             stopping.cancel()
-            if not task.done():
-                self._runs.append(task)
+            task.cancel()
 
     def _child(self, program: Program) -> Child:
         child = Child(

@@ -1,0 +1,141 @@
+"""Checks of the settings and of this machine."""
+
+import asyncio
+import os
+import re
+import resource
+import shlex
+import shutil
+import socket
+from collections.abc import Iterator, Mapping
+from dataclasses import fields
+from typing import Final
+
+from api.doctor.findings import Finding, fault, ok, warn
+from api.supervisor.addresses import is_healthy, reachable
+from models.secrets import secrets_path
+from models.settings import Settings, given_settings, host_of, is_loopback, port_of
+
+_FREE_BYTES_MIN: Final = 1_073_741_824
+_KEY_LENGTH_MIN: Final = 16
+# Files that a process needs beside its connections.
+_OPEN_FILES_BESIDE: Final = 200
+_CONNECT_TIMEOUT_S: Final = 1.0
+_SECRET: Final = frozenset({"secret_key", "admin_key", "admin_password"})
+_URL_PASSWORD: Final = re.compile(r"(://[^:/@]*):[^@/]*@")
+_EXIM_NAMES: Final = ("exim4", "exim")
+_EVERYBODY: Final = frozenset({"0.0.0.0/0", "::/0", "*"})
+
+
+def check_settings(settings: Settings, environ: Mapping[str, str]) -> Iterator[Finding]:
+    """Tell each setting in force and where it came from."""
+    given = given_settings(environ)
+    has_secrets = secrets_path(settings.data_dir).exists()
+    for field in fields(settings):
+        value = getattr(settings, field.name)
+        source = "environment" if field.name in given else "default"
+        if field.name == "secret_key" and value is not None and source == "default":
+            source = "environment, as SECRET_KEY"
+        if field.name in {"admin_key", "admin_password"} and value is None and has_secrets:
+            source, value = "data folder", "made at the first start"
+        shown = _shown(field.name, value)
+        yield ok("settings", f"STANCHION_{field.name.upper()} = {shown} ({source})")
+
+
+def check_data(settings: Settings, _environ: Mapping[str, str]) -> Iterator[Finding]:
+    """See whether the data folder is there, its owner's alone, and has room."""
+    data = settings.data_dir
+    if not data.is_dir():
+        yield warn("data", f"{data} does not exist", "the first start makes it")
+        return
+    mode = data.stat().st_mode & 0o777
+    if mode & 0o077:
+        yield warn("data", f"{data} has mode {mode:04o}", "chmod 0700, it holds secrets")
+    elif not os.access(data, os.W_OK):
+        yield fault("data", f"{data} cannot be written", "run as its owner")
+    else:
+        yield ok("data", f"{data} has mode 0700")
+    free = shutil.disk_usage(data).free
+    if free < _FREE_BYTES_MIN:
+        yield warn("data", f"{free // 1_048_576} MiB are free", "make room")
+
+
+def check_ports(settings: Settings, _environ: Mapping[str, str]) -> Iterator[Finding]:
+    """See who listens on the addresses of the API and of Flower, and who can reach them."""
+    for address in settings.bind:
+        where = f"http://{address} ({_reach(address)})"
+        if asyncio.run(is_healthy(address)):
+            yield ok("ports", f"the API answers on {where}")
+        elif _is_listening(address):
+            yield fault("ports", f"{where} gives no healthy answer", "see the log of the API")
+        else:
+            yield fault("ports", f"nobody listens on {where}", "stanchion up, or stanchion api")
+    where = f"http://{settings.flower_bind} ({_reach(settings.flower_bind)})"
+    if _is_listening(settings.flower_bind):
+        yield ok("ports", f"Flower listens on {where}")
+    else:
+        yield warn("ports", f"Flower does not listen on {where}", "stanchion flower")
+
+
+def check_exim(settings: Settings, _environ: Mapping[str, str]) -> Iterator[Finding]:
+    """See whether there is an Exim to look after."""
+    names = shlex.split(settings.exim)[:1] or _EXIM_NAMES
+    found = next(filter(None, map(shutil.which, names)), None)
+    if found:
+        yield ok("exim", f"is {found}")
+    elif settings.exim:
+        yield fault("exim", f"{settings.exim!r} is no program", "see STANCHION_EXIM")
+    else:
+        yield ok("exim", "is not installed here, so there is no mail to look after")
+
+
+def check_safety(settings: Settings, _environ: Mapping[str, str]) -> Iterator[Finding]:
+    """Name choices that make an attack or an outage easy."""
+    exposed = [a for a in (*settings.bind, settings.relay_bind) if _reach(a) == "public"]
+    if exposed and settings.secret_key is None:
+        yield fault("safety", f"{exposed[0]} is public without a key", "set STANCHION_SECRET_KEY")
+    if settings.secret_key is not None and len(settings.secret_key) < _KEY_LENGTH_MIN:
+        yield warn("safety", f"STANCHION_SECRET_KEY has less than {_KEY_LENGTH_MIN} characters")
+    if _reach(settings.flower_bind) == "public":
+        yield warn("safety", "Flower is public, its password unencrypted", "put TLS before it")
+    if _EVERYBODY & set(settings.trusted_proxies):
+        yield warn("safety", "STANCHION_TRUSTED_PROXIES trusts everybody's word on addresses")
+    if "*" in settings.cors_origins:
+        yield warn("safety", "STANCHION_CORS_ORIGINS lets every web page in")
+    if os.geteuid() == 0:
+        yield warn("safety", "this runs as root", "use a user of its own")
+
+
+def check_files(settings: Settings, _environ: Mapping[str, str]) -> Iterator[Finding]:
+    """See whether as many files may be open as there may be connections."""
+    needed = settings.connections_max + _OPEN_FILES_BESIDE
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard != resource.RLIM_INFINITY and hard < needed:
+        told = f"{hard} may be open, STANCHION_CONNECTIONS_MAX needs {needed}"
+        yield warn("files", told, "raise the limit (ulimit -Hn, LimitNOFILE)")
+    else:
+        yield ok("files", f"{needed} may be open")
+
+
+def _shown(name: str, value: object) -> str:
+    """Return a setting as it may be shown to whoever looks over a shoulder."""
+    if value is None or value in {"", ()}:
+        return "none"
+    if name in _SECRET and not str(value).startswith("made at"):
+        return "set, not shown"
+    if isinstance(value, tuple):
+        return ", ".join(map(str, value))
+    return _URL_PASSWORD.sub(r"\1:***@", str(value))
+
+
+def _reach(address: str) -> str:
+    return "this machine only" if is_loopback(host_of(address)) else "public"
+
+
+def _is_listening(address: str) -> bool:
+    where = reachable(address)
+    try:
+        with socket.create_connection((host_of(where), port_of(where)), _CONNECT_TIMEOUT_S):
+            return True
+    except OSError:
+        return False
