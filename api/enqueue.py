@@ -18,7 +18,6 @@ from models.outbox import Hint
 from workers.app import send
 
 _THREADS: Final = 4
-_WAITING_MAX: Final = 1_000
 _PATIENCE_S: Final = 5.0
 
 _log = structlog.stdlib.get_logger(__name__)
@@ -27,7 +26,8 @@ _log = structlog.stdlib.get_logger(__name__)
 class TaskSender:
     """Hands messages to the broker, for one event loop; `close` it at the end."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, waiting_max: int = 1_000) -> None:
+        self._waiting_max = waiting_max
         self._executor = ThreadPoolExecutor(_THREADS, "broker")
         self._waiting = 0
 
@@ -45,8 +45,8 @@ class TaskSender:
         It carries the request id bound to the log. Raises UnavailableError when the broker is away
         or too many sends wait already; the message may have been sent all the same.
         """
-        if self._waiting >= _WAITING_MAX:
-            raise UnavailableError("broker", f"{_WAITING_MAX} sends wait for it already")
+        if self._waiting >= self._waiting_max:
+            raise UnavailableError("broker", f"{self._waiting} sends wait for it already")
         call = partial(send, task_name, args, kwargs, queue=queue, expires_s=expires_s)
         # The thread sees the request's context, where the request id is bound.
         context = contextvars.copy_context()

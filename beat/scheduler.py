@@ -9,6 +9,7 @@ does is harmless to repeat, so a leader that cannot reach Redis goes on leading.
 import os
 import socket
 import time
+import uuid
 from contextlib import suppress
 from datetime import timedelta
 from typing import Any, Final
@@ -23,6 +24,7 @@ from models.clock import now_ms
 from models.redis import RedisAwayError
 from workers.app import describe
 
+LEASE_KEY: Final = "beat:lease"
 LEASE_S: Final = 5.0
 _RENEW_EVERY_S: Final = 1.0
 
@@ -51,8 +53,9 @@ class Scheduler(celery.beat.Scheduler):
             # In the message, so that a worker can tell which tick is over.
             entry.options = {**entry.options, "headers": {ticks.HEADER: entry.name}}
         self._redis = self.app.redis
-        self._name = f"{socket.gethostname()}:{os.getpid()}"
-        self._lease = Lock(self._redis, "beat:lease", timeout=LEASE_S, thread_local=False)
+        # The lease's value: whoever looks into Redis sees which process leads.
+        self._name = f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4().hex[:8]}"
+        self._lease = Lock(self._redis, LEASE_KEY, timeout=LEASE_S, thread_local=False)
 
     def tick(self, *args: Any, **options: Any) -> float:
         """Send what is due if this beat leads; return how many seconds it may sleep."""
@@ -86,7 +89,7 @@ class Scheduler(celery.beat.Scheduler):
     def _keep_lease(self) -> bool:
         """Renew the lease or try to get it, and say whether this beat leads."""
         try:
-            leads = self._renew() if self._leads else self._lease.acquire(blocking=False)
+            leads = self._renew() if self._leads else self._acquire()
             if leads:
                 vitals.note_beat(self._redis, now_ms=now_ms())
         except RedisAwayError as error:
@@ -103,7 +106,10 @@ class Scheduler(celery.beat.Scheduler):
         try:
             return bool(self._lease.reacquire())
         except LockError:
-            return bool(self._lease.acquire(blocking=False))
+            return self._acquire()
+
+    def _acquire(self) -> bool:
+        return bool(self._lease.acquire(blocking=False, token=self._name))
 
     def _begin(self) -> None:
         _log.info("beat_leads", beat=self._name)

@@ -7,8 +7,7 @@ from sqlalchemy import create_engine, inspect
 
 from models import migrate
 from models.errors import UnavailableError
-from tests.conftest import BACKENDS
-from tests.servers import PostgresqlServer
+from tests.servers import BACKENDS, PostgresqlServer
 
 
 @pytest.fixture(params=BACKENDS)
