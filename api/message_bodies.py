@@ -8,6 +8,7 @@ from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 
 from api.reading import Body
 from models.clock import iso_utc
+from models.errors import InvalidError
 from models.messages.rules import (
     Counts,
     Enqueued,
@@ -209,9 +210,13 @@ class MessagesError(Struct, frozen=True, omit_defaults=True):
 
 
 def new_message(body: NewMessageBody) -> NewMessage:
-    """Turn the wire's words into ours."""
+    """Turn the wire's words into ours; raises InvalidError for a payload that is not UTF-8."""
+    try:
+        payload = str(memoryview(body.payload), "utf-8")
+    except UnicodeDecodeError:  # the parser does not look into what it hands over raw
+        raise InvalidError({"payload": "Expected UTF-8"}) from None
     return NewMessage(
-        payload=str(memoryview(body.payload), "utf-8"),
+        payload=payload,
         type=body.type,
         priority=body.priority,
         max_attempts=body.max_attempts,

@@ -55,7 +55,7 @@ class MessageBounds:
         faults: dict[str, str] = {}
         for index, new in enumerate(messages):
             where = f"{path}[{index}]." if path else ""
-            if memoryview(new.payload)[:1] != b"{":
+            if bytes(memoryview(new.payload)[:1]) != b"{":
                 faults[f"{where}payload"] = "Expected `object`"
             if new.max_attempts > self.attempts_max:
                 faults[f"{where}max_attempts"] = f"Expected `int` <= {self.attempts_max}"

@@ -1,0 +1,96 @@
+"""The service of messages in this process, on both databases; time is whatever a test says."""
+
+import asyncio
+import itertools
+from collections.abc import AsyncIterator, Sequence
+
+import pytest
+
+from models.database import Database
+from models.events import Event
+from models.messages.rules import Lease, LeaseRequest, NewMessage
+from models.messages.service import MessageLimits, MessageService
+
+
+class Recorder:
+    """A publisher that keeps what it is told."""
+
+    def __init__(self) -> None:
+        self.events: list[Event] = []
+        self.wakes = 0
+
+    def publish(self, domain: str, events: Sequence[Event]) -> None:
+        assert domain == "messages"
+        self.events += events
+
+    def wake(self, domain: str) -> None:
+        assert domain == "messages"
+        self.wakes += 1
+
+    def names(self) -> list[str]:
+        return [event.name for event in self.events]
+
+
+class Listener:
+    """A caller on a line that a test can cut."""
+
+    def __init__(self) -> None:
+        self._gone = asyncio.Event()
+
+    def hang_up(self) -> None:
+        self._gone.set()
+
+    def has_hung_up(self) -> bool:
+        return self._gone.is_set()
+
+    async def hung_up(self) -> None:
+        await self._gone.wait()
+
+
+class Queue:
+    """A service with a clock that stands still until a test moves it."""
+
+    def __init__(self, database: Database, limits: MessageLimits | None = None) -> None:
+        self.database = database
+        self.now_ms = 1_000_000
+        self.recorder = Recorder()
+        self.service = MessageService(
+            database,
+            self.recorder,
+            clock=lambda: self.now_ms,
+            process=0,
+            limits=limits or MessageLimits(),
+        )
+        self._tokens = itertools.count()
+
+    async def put(self, *messages: NewMessage) -> list[int]:
+        return (await self.service.enqueue(messages, now_ms=self.now_ms)).ids
+
+    async def take(
+        self,
+        *,
+        type_: str | None = None,
+        lease_ms: int | None = None,
+        timeout_s: float = 0,
+        listener: Listener | None = None,
+    ) -> Lease | None:
+        token = f"lt_{next(self._tokens)}"
+        request = LeaseRequest("tester", token, type_, lease_ms)
+        return await self.service.lease(request, timeout_s=timeout_s, caller=listener or Listener())
+
+    async def until_waiting(self, count: int) -> None:
+        """Let everything run until so many consumers wait."""
+        while self.service.waiting_consumers < count:  # noqa: ASYNC110 -- nothing tells when
+            await asyncio.sleep(0)
+
+    async def counts(self) -> dict[str, int]:
+        counts = (await self.service.status()).counts
+        names = ("queued", "processing", "acknowledged", "dead", "archived")
+        return {name: n for name in names if (n := getattr(counts, name))}
+
+
+@pytest.fixture
+async def queue(database: Database) -> AsyncIterator[Queue]:
+    made = Queue(database)
+    yield made
+    await made.service.close()
