@@ -284,10 +284,10 @@ class System:
         self.redis_server: RedisServer  # set when it is this system's alone
         self._folder = folder
         self._wanted = processes
-        port = free_port()
-        self.url = f"http://127.0.0.1:{port}"
+        bind = (settings or {}).get("BIND") or f"127.0.0.1:{free_port()}"
+        self.url = f"http://{bind.partition(',')[0]}"
         given = {
-            "BIND": f"127.0.0.1:{port}",
+            "BIND": bind,
             "DATA": str(folder),
             "DATABASE_URL": database_url,
             "REDIS_URL": redis_url,
