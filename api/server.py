@@ -188,7 +188,7 @@ class PatientProtocol(HttpToolsProtocol):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._arriving_since: float | None = None
-        self._arrived_bytes = 0
+        self.arrived_bytes = 0
         self._in_head = True
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -198,9 +198,9 @@ class PatientProtocol(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Parse what came; refuse a head that grows past its bound."""
-        self._arrived_bytes += len(data)
+        self.arrived_bytes += len(data)
         super().data_received(data)
-        if self._in_head and self._arrived_bytes > _HEAD_BYTES_MAX:
+        if self._in_head and self.arrived_bytes > _HEAD_BYTES_MAX:
             self.transport.write(
                 STATUS_LINE[431] + b"content-length: 0\r\nconnection: close\r\n\r\n"
             )
@@ -220,7 +220,7 @@ class PatientProtocol(HttpToolsProtocol):
     def on_message_complete(self) -> None:
         """Stop the clock: the request is here whole."""
         self._arriving_since = None
-        self._arrived_bytes = 0
+        self.arrived_bytes = 0
         super().on_message_complete()
 
     def close_if_stalled(self, now: float) -> None:
@@ -232,7 +232,7 @@ class PatientProtocol(HttpToolsProtocol):
                 now  # the application reads slowly, which is not the peer's fault
             )
             return
-        allowed_s = _REQUEST_TIMEOUT_S + self._arrived_bytes / _REQUEST_BYTES_PER_S_MIN
+        allowed_s = _REQUEST_TIMEOUT_S + self.arrived_bytes / _REQUEST_BYTES_PER_S_MIN
         if now - self._arriving_since > allowed_s:
             self.transport.close()
 

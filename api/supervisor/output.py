@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import re
 import sys
 from collections.abc import Callable, Iterable
 from typing import Final, Literal
@@ -19,8 +18,6 @@ _COLORS: Final = {
 _NAME_WIDTH: Final = max(map(len, _COLORS))
 # A line without end is cut, so that it costs no more memory than this.
 _LINE_BYTES_MAX: Final = 16_384
-# A program's words shall not move the cursor or rename the window.
-_UNPRINTABLE: Final = re.compile(r"[\x00-\x08\x0a-\x1f\x7f-\x9f]")
 
 
 class Output:
@@ -85,4 +82,11 @@ class LinePump(asyncio.Protocol):
     def _hand_on(self, line: bytes) -> None:
         for start in range(0, max(len(line), 1), _LINE_BYTES_MAX):
             piece = line[start : start + _LINE_BYTES_MAX].decode("utf-8", "replace").rstrip("\r")
-            self._take(_UNPRINTABLE.sub(lambda match: f"\\x{ord(match[0]):02x}", piece))
+            self._take(piece if piece.isprintable() else _made_printable(piece))
+
+
+def _made_printable(line: str) -> str:
+    """Write out what could move the cursor, rename the window or turn the text around."""
+    return "".join(
+        letter if letter == "\t" or letter.isprintable() else ascii(letter)[1:-1] for letter in line
+    )

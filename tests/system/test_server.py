@@ -1,0 +1,200 @@
+"""The API's server: what a peer may do to it, and how it stops."""
+
+import asyncio
+import contextlib
+import json
+import os
+import shutil
+import signal
+import socket
+from collections.abc import AsyncIterator, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from uvicorn import Config, Server
+
+from api.server import PatientProtocol
+from tests.servers import RedisServer, System, wait_until
+from tests.system.test_supervisor import children_of, is_alive
+
+HEAD = b"POST /api/queue/message HTTP/1.1\r\nHost: localhost\r\n"
+
+
+@pytest.fixture
+def start_api(
+    new_folder: Callable[[str], Path], migrated_file: Path, redis_server: RedisServer
+) -> Iterator[Callable[..., System]]:
+    """Starts an API alone, which a test may harm; the database makes no difference here."""
+    with contextlib.ExitStack() as stack:
+
+        def start(**settings: str) -> System:
+            database = shutil.copy(migrated_file, new_folder("s") / "stanchion.db")
+            system = System(
+                new_folder("y"),
+                database_url=f"sqlite:///{database}",
+                redis_url=redis_server.url,
+                processes=("api",),
+                settings=settings,
+            )
+            return stack.enter_context(system)
+
+        yield start
+
+
+@pytest.fixture
+def api(start_api: Callable[..., System]) -> System:
+    """One API process."""
+    return start_api()
+
+
+def connect(system: System) -> socket.socket:
+    return socket.create_connection(("127.0.0.1", int(system.url.rpartition(":")[2])), 20)
+
+
+# Stopping ------------------------------------------------------------------------------------
+
+
+def test_a_stop_answers_who_waits_and_closes_who_rests(api: System) -> None:
+    process = api.running["api"]
+    with (
+        ThreadPoolExecutor(1) as threads,
+        httpx.Client(base_url=api.url, timeout=60) as client,
+        httpx.stream("GET", f"{api.url}/api/queue/events", timeout=60) as events,
+        connect(api) as silent,
+        connect(api) as resting,
+    ):
+        parts = events.iter_raw()
+        next(parts)
+        resting.sendall(b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        assert resting.recv(65_536).startswith(b"HTTP/1.1 200 ")
+        poll = threads.submit(client.get, "/api/queue/message", params={"timeout": 60})
+        wait_until(
+            lambda: "waiting_consumers 1" in client.get("/metrics").text,
+            "it waits",
+            process=process,
+        )
+        # SQLite does one thing after the other, so the poll has looked once when this answers.
+        client.get("/api/queue/message", params={"timeout": 0, "type": "other"})
+
+        code = process.stop(signal.SIGTERM)
+
+        assert poll.result().status_code == httpx.codes.NOT_FOUND
+        assert b"".join(parts) is not None  # to a proper end
+        assert silent.recv(1) == resting.recv(1) == b""
+    assert code == 0
+    assert {json.loads(line)["level"] for line in process.log().splitlines()} <= {"info"}
+
+
+def test_a_worker_leaves_when_its_master_is_killed(api: System) -> None:
+    process = api.running["api"]
+    [worker] = children_of(process.pid)
+
+    os.kill(process.pid, signal.SIGKILL)
+
+    wait_until(lambda: not is_alive(worker), "the worker is gone")
+    with pytest.raises(httpx.ConnectError):
+        httpx.get(api.url)
+
+
+def test_several_processes_serve_and_count_together(start_api: Callable[..., System]) -> None:
+    system = start_api(WEB_CONCURRENCY="2")
+    workers = children_of(system.running["api"].pid)
+    assert len(workers) == 2
+
+    for worker in workers:
+        os.kill(worker, signal.SIGKILL)
+        wait_until(lambda: httpx.get(f"{system.url}/health").is_success, "another one serves")
+
+    for _ in range(20):
+        assert httpx.get(f"{system.url}/metrics").is_success
+
+
+# Arriving ------------------------------------------------------------------------------------
+
+
+def test_a_head_without_end_is_refused(api: System) -> None:
+    with connect(api) as peer:
+        with contextlib.suppress(ConnectionError):
+            peer.sendall(HEAD)
+            for number in range(20_000):
+                peer.sendall(b"X-%d: %s\r\n" % (number, b"x" * 100))
+
+        assert peer.recv(100).startswith(b"HTTP/1.1 431 ")
+
+
+def test_nothing_tells_what_serves(api: System) -> None:
+    assert "server" not in httpx.get(f"{api.url}/health").headers
+
+
+@pytest.fixture
+async def serving(unused_tcp_port: int) -> AsyncIterator[Server]:
+    """A server within this process, so that a test may say what time it is."""
+
+    async def app(_scope: Any, receive: Any, send: Any) -> None:
+        while (await receive()).get("more_body"):
+            pass
+        await send({"type": "http.response.start", "status": 204, "headers": []})
+        await send({"type": "http.response.body"})
+
+    config = Config(app, port=unused_tcp_port, http=PatientProtocol, lifespan="off", ws="none")
+    config.log_config = None
+    server = Server(config)
+    running = asyncio.create_task(server.serve())
+    async with asyncio.timeout(20):
+        while not server.started:  # noqa: ASYNC110 (it has no event for that)
+            await asyncio.sleep(0.01)
+    yield server
+    server.should_exit = True
+    await running
+
+
+@pytest.mark.parametrize(
+    ("sent", "patience_s"),
+    [
+        (b"", 20),
+        (b"GET / HTTP/1.1\r\n", 20),
+        (HEAD + b"Content-Length: 9999999\r\n\r\n", 20),
+        (HEAD + b"Content-Length: 9999999\r\n\r\n" + b"x" * 40_960, 30),
+    ],
+    ids=["silence", "half a head", "no body", "half a body"],
+)
+async def test_a_request_that_stalls_costs_its_connection(
+    serving: Server, sent: bytes, patience_s: float
+) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", serving.config.port)
+    writer.write(sent)
+    now = asyncio.get_running_loop().time()
+    protocol = await arrived(serving, len(sent))
+
+    protocol.close_if_stalled(now + patience_s - 1)
+    assert not protocol.transport.is_closing()
+    protocol.close_if_stalled(now + patience_s + 2)
+
+    assert protocol.transport.is_closing()
+    assert await reader.read() == b""
+    writer.close()
+
+
+async def test_an_idle_connection_is_none_that_stalls(serving: Server) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", serving.config.port)
+    writer.write(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
+    assert (await reader.readline()).startswith(b"HTTP/1.1 204 ")
+    protocol = await arrived(serving, 0)
+
+    protocol.close_if_stalled(asyncio.get_running_loop().time() + 1_000)
+
+    assert not protocol.transport.is_closing()
+    writer.close()
+
+
+async def arrived(server: Server, size_bytes: int) -> PatientProtocol:
+    """Return the server's side of the one connection, once all that was sent is there."""
+    async with asyncio.timeout(20):
+        while True:
+            for protocol in server.server_state.connections:
+                if isinstance(protocol, PatientProtocol) and protocol.arrived_bytes >= size_bytes:
+                    return protocol
+            await asyncio.sleep(0.01)
