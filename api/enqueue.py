@@ -57,6 +57,10 @@ class TaskSender:
             await asyncio.wait_for(asyncio.shield(future), _PATIENCE_S)
         except TimeoutError:
             raise UnavailableError("broker", "it did not answer in time") from None
+        except asyncio.CancelledError:
+            if future.cancelled():  # by `close`; else it is the request that ends
+                raise UnavailableError("broker", "this process ends") from None
+            raise
 
     async def send_hint(self, hint: Hint) -> None:
         """Tell a worker of an outbox row, after its commit; with the broker away beat does it."""

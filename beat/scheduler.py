@@ -40,6 +40,7 @@ class Scheduler(celery.beat.Scheduler):
     def __init__(self, *args: Any, **options: Any) -> None:
         options.pop("schedule_filename", None)
         self._leads = False
+        self._lease_unknown = False  # Redis is away, and that was said
         self._renew_at_s = 0.0
         self._patience_ms: dict[str, int] = {}
         self._unsent: set[str] = set()
@@ -93,8 +94,11 @@ class Scheduler(celery.beat.Scheduler):
             if leads:
                 vitals.note_beat(self._redis, now_ms=now_ms())
         except RedisAwayError as error:
-            _log.warning("beat_lease_unknown", leads=self._leads, reason=str(error))
+            if not self._lease_unknown:
+                _log.warning("beat_lease_unknown", leads=self._leads, reason=str(error))
+            self._lease_unknown = True
             return self._leads
+        self._lease_unknown = False
         if leads and not self._leads:
             self._begin()
         if self._leads and not leads:
@@ -136,7 +140,7 @@ class Scheduler(celery.beat.Scheduler):
 
     def _note_unsent(self, name: str, error: Exception) -> None:
         if name not in self._unsent:
-            _log.warning("tick_not_sent", tick=name, error=describe(error.__cause__ or error))
+            _log.warning("tick_not_sent", tick=name, error=describe(error.__context__ or error))
         self._unsent.add(name)
         with suppress(*RedisAwayError):
             ticks.note_over(self._redis, name)

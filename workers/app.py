@@ -13,11 +13,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import celery
+import redis
 import structlog
 from celery import signals
 from celery.utils.time import timezone as celery_timezone
 from kombu.exceptions import OperationalError
-from redis import Redis
 
 from models.database import Database
 from models.errors import StanchionError, UnavailableError
@@ -25,18 +25,18 @@ from models.events import Event, encode_entry, stream_key, wake_channel
 from models.log import set_up_log
 from models.redis import RedisAwayError, broker_url, connect
 from models.settings import Settings
+from workers.broker import TASK_TIME_MAX_S, BrokerAMQP, transport_options
 
-# How long a task may take: no deadline within one may be longer.
-TASK_TIME_MAX_S: Final = 60
-# Redis hands a message to a second worker after this; below the task's time it would do so while
-# the first still works, and again and again.
-_REDELIVERED_AFTER_S: Final = 5 * TASK_TIME_MAX_S
-# Celery speaks of each message at `info` in these; what matters we log ourselves, once.
+# Celery speaks of each message at `info` in these; what matters we log ourselves, once. Warnings
+# of Python are for who changes the code, and Celery insists on showing its own.
 _QUIET: Final = {
+    "py.warnings": "ERROR",
     "celery.app.trace": "CRITICAL",
     "celery.worker.strategy": "WARNING",
     "celery.worker.request": "WARNING",
 }
+
+_HEALING: Final = (UnavailableError, redis.ConnectionError, redis.TimeoutError)
 
 _log = structlog.stdlib.get_logger(__name__)
 
@@ -49,7 +49,7 @@ class App(celery.Celery):
         self.settings: Settings  # what the operator set, once `configure` ran
         self._lock = threading.Lock()
         self._database: Database | None = None
-        self._redis: Redis | None = None
+        self._redis: redis.Redis | None = None
 
     @property
     def database(self) -> Database:
@@ -64,7 +64,7 @@ class App(celery.Celery):
             return self._database
 
     @property
-    def redis(self) -> Redis:
+    def redis(self) -> redis.Redis:
         """The Redis of events and signs of life, which need not be the broker."""
         with self._lock:
             if self._redis is None:
@@ -101,7 +101,7 @@ class Task(celery.Task):
         return app.database
 
     @property
-    def redis(self) -> Redis:
+    def redis(self) -> redis.Redis:
         """A blocking client of the Redis of events."""
         return app.redis
 
@@ -130,7 +130,7 @@ class Task(celery.Task):
             _log.warning("wake_dropped", domain=domain, reason=str(error))
 
 
-app = App("stanchion", task_cls=Task, set_as_current=True)
+app = App("stanchion", task_cls=Task, amqp=BrokerAMQP)
 
 
 def configure(settings: Settings) -> None:
@@ -138,7 +138,7 @@ def configure(settings: Settings) -> None:
     app.settings = settings
     app.conf.update(
         broker_url=broker_url(settings.broker_url),
-        broker_transport_options=_transport_options(settings.broker_url),
+        broker_transport_options=transport_options(settings.broker_url),
         broker_connection_retry_on_startup=True,
         broker_connection_max_retries=None,  # a worker waits for its broker as long as it takes
         # With the broker away a send fails within a second; who sends decides what then.
@@ -200,21 +200,6 @@ def describe(error: BaseException) -> str:
     return f"{name}: {error}" if isinstance(error, StanchionError) else name
 
 
-def _transport_options(url: str) -> dict[str, Any]:
-    if url.startswith("amqp"):
-        return {"confirm_publish": True}
-    return {
-        "visibility_timeout": _REDELIVERED_AFTER_S,
-        # By default what a killed worker held is looked for every 100 s.
-        "unacked_restore_interval": 5,
-        "unacked_restore_throttle": 1,
-        "socket_timeout": 10,
-        "socket_connect_timeout": 3,
-        "socket_keepalive": True,
-        "health_check_interval": 10,
-    }
-
-
 def _route(name: str, *_args: object, **_options: object) -> dict[str, str] | None:
     """Send a task to the queue of its domain: `messages.expire` to `messages`."""
     domain = name.partition(".")[0]
@@ -254,7 +239,7 @@ def _unbind(**_facts: object) -> None:
 @signals.task_failure.connect
 def _report(exception: BaseException, traceback: Any = None, **_facts: object) -> None:
     """Report a failure once: by its place in the code, since values may be secrets."""
-    heals = isinstance(exception, UnavailableError)
+    heals = isinstance(exception, _HEALING)
     report = _log.warning if heals else _log.error
     report("task_failed", error=describe(exception), stack=None if heals else _stack(traceback))
 

@@ -97,7 +97,7 @@ def _let_go(path: Path) -> None:
 def test_task_logs_with_the_request_id_of_its_sender(worker: Process) -> None:
     send("system.speak", queue="system", request_id="req-7")
 
-    [line] = wait_until(lambda: worker.log_lines("spoke"), "the task speaks", process=worker)
+    line = wait_until(lambda: worker.log_lines("spoke"), "the task speaks", process=worker)[-1]
     assert line["request_id"] == "req-7"
     assert line["task"] == "system.speak"
     assert line["task_id"]
@@ -167,6 +167,27 @@ def test_outbox_work_is_done_once_when_its_hint_was_never_sent(
 
     finished = lambda: _state(rows, hint) is State.FINISHED  # noqa: E731
     wait_until(finished, "the sweep finds it", process=worker)
+    assert _runs(note_path) == 1
+
+
+def test_worker_survives_a_broker_that_restarts_while_it_works(
+    running: System, worker: Process, rows: Database, note_path: Path
+) -> None:
+    hint = _add_note(rows, note_path)
+    send_hint(hint)
+    wait_until(lambda: _runs(note_path) == 1, "it begins", process=worker)
+    running.redis_server.stop()
+    running.redis_server.start()
+    _let_go(note_path)
+
+    finished = lambda: _state(rows, hint) is State.FINISHED  # noqa: E731
+    wait_until(finished, "it is finished", process=worker)
+    send("system.speak", queue="system", request_id="req-10")
+    wait_until(
+        lambda: [line for line in worker.log_lines("spoke") if line["request_id"] == "req-10"],
+        "the worker takes what comes next",
+        process=worker,
+    )
     assert _runs(note_path) == 1
 
 
