@@ -1,7 +1,7 @@
 """The Celery application and what every task stands on; importing it has no effect.
 
 A Celery message is a hint: Redis may lose one when a worker is killed, and delivers some twice. So
-tasks are harmless to repeat, and work that must happen is a row first (models/outbox.py). Tasks
+tasks are harmless to repeat, and work that must happen is a row first (`models/outbox`). Tasks
 run in threads, which Celery cannot stop: what waits in a task has a deadline of its own.
 """
 
