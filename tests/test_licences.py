@@ -5,13 +5,15 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGE = (ROOT / "docs" / "dependencies.md").read_text()
-# Each permits commercial use; the page says what the last two ask for.
+# Each permits commercial use; the page says what the last three ask for.
 ALLOWED = {
     "MIT",
+    "MIT-0",
     "BSD-2-Clause",
     "BSD-3-Clause",
     "Apache-2.0",
     "PSF-2.0",
+    "OFL-1.1",
     "MPL-2.0",
     "LGPL-3.0-only",
 }
