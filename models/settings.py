@@ -121,7 +121,7 @@ def load_settings(environ: Mapping[str, str]) -> Settings:
     """Build the settings from the environment.
 
     Reads the plain SECRET_KEY of the messages contract too. Raises SettingsError for an unknown
-    variable, a value of the wrong form, or a public address without a key.
+    variable or a value of the wrong form.
     """
     given = given_settings(environ)
     unknown = sorted(set(given) - {field.name for field in fields(Settings)})
@@ -200,14 +200,9 @@ def _check(settings: Settings) -> None:
             _check_address(name, address)
     if not settings.bind:
         raise SettingsError(_variable("bind"), "expected at least one host:port")
-    if not settings.database_url.startswith(("sqlite:///", "postgresql://")):
-        raise SettingsError(_variable("database_url"), "expected sqlite:///… or postgresql://…")
-    if not settings.redis_url.startswith(("unix://", "redis://", "rediss://")):
-        raise SettingsError(_variable("redis_url"), "expected unix://…, redis://… or rediss://…")
-    if not settings.broker_url.startswith(
-        ("unix://", "redis://", "rediss://", "amqp://", "amqps://")
-    ):
-        raise SettingsError(_variable("broker_url"), "expected a Redis address or amqp://…")
+    for name, (starts, expected) in _URLS.items():
+        if not getattr(settings, name).startswith(starts):
+            raise SettingsError(_variable(name), f"expected {expected}")
     if settings.delete_after_s < settings.archive_after_s:
         raise SettingsError(_variable("delete_after_s"), "expected at least ARCHIVE_AFTER_S")
 
@@ -231,4 +226,14 @@ def _split(value: str) -> list[str]:
     return [part.strip() for part in value.split(",") if part.strip()]
 
 
+_REDIS: Final = ("unix://", "redis://", "rediss://")
+_URLS: Final = {
+    # Each process has a working folder of its own, so a file's path must be absolute.
+    "database_url": (
+        ("sqlite:////", "postgresql://"),
+        "sqlite:////absolute/path or postgresql://…",
+    ),
+    "redis_url": (_REDIS, "unix://…, redis://… or rediss://…"),
+    "broker_url": ((*_REDIS, "amqp://", "amqps://"), "a Redis address or amqp://…"),
+}
 _LISTS: Final = {name for name, hint in get_type_hints(Settings).items() if hint == tuple[str, ...]}

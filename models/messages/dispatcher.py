@@ -152,6 +152,9 @@ class Dispatcher:
         else:
             untaken = self._hand_out(groups, claim)
         for group in groups:
+            if self._is_draining:  # they were on their way when the others were told
+                for waiter in group:
+                    waiter.waits = False
             self._lines.land(group)
         self._free_slots.append(slot)
         self._launch()

@@ -313,3 +313,12 @@ async def test_every_message_of_a_crowd_is_leased_once(queue: Queue) -> None:
     assert len(taken) == len(set(taken)) == 300
     assert set(taken) == ids
     await other.service.close()
+
+
+async def test_drain_answers_those_whose_try_is_under_way(queue: Queue) -> None:
+    waiting = asyncio.create_task(queue.take(timeout_s=30))
+    await queue.until_waiting(1)  # its first try has not come back
+
+    queue.service.drain()
+
+    assert await asyncio.wait_for(waiting, 5) is None
