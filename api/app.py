@@ -14,7 +14,8 @@ from redis.asyncio import Redis
 from api import errors, health, messages, openapi, reference
 from api.auth import Guard
 from api.caller import remember_receive
-from api.live import Broadcaster, StreamTail, WakeListener
+from api.live.broadcaster import Broadcaster, WakeListener
+from api.live.tail import StreamTail
 from api.message_events import EventsResource
 from api.messages import MessageBounds
 from api.metrics import MetricsResource, RequestMetrics

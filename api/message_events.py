@@ -14,7 +14,7 @@ import msgspec
 from falcon.asgi import Request, Response, SSEvent
 
 from api.auth import Guard
-from api.live import LiveEvent, Reader, StreamTail, place_of
+from api.live.tail import LiveEvent, Reader, StreamTail, place_of
 from api.message_bodies import metrics
 from api.operations import Answer, operation
 from models.errors import InvalidError, UnavailableError
