@@ -1,6 +1,6 @@
 """Where messages are and how many: counters kept by every commit, never a COUNT of the tables."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
 from sqlalchemy import (
@@ -20,24 +20,42 @@ from sqlalchemy import (
 
 from models.messages import tables
 from models.messages.rules import MessageState, Tally
+from models.messages.statements.parameters import rows_as_json
 
-_BUMP: Final = text(
-    """
-    INSERT INTO message_counter (shard, queue, type, state, n)
-    VALUES (:shard, :queue, :type, :state, :n)
-    ON CONFLICT (shard, queue, type, state) DO UPDATE SET n = message_counter.n + excluded.n
-    """
-)
+_ADD: Final = {
+    "postgresql": text(
+        """
+        INSERT INTO message_counter (shard, queue, type, state, n)
+        SELECT :shard, change->>0, change->>1, change->>2, CAST(change->>3 AS bigint)
+        FROM jsonb_array_elements(CAST(:changes AS jsonb)) WITH ORDINALITY AS changes (change, turn)
+        ORDER BY turn
+        ON CONFLICT (shard, queue, type, state) DO UPDATE SET n = message_counter.n + excluded.n
+        """
+    ),
+    "sqlite": text(
+        """
+        INSERT INTO message_counter (shard, queue, type, state, n)
+        SELECT :shard, value->>0, value->>1, value->>2, value->>3 FROM json_each(:changes)
+        WHERE true
+        ON CONFLICT (shard, queue, type, state) DO UPDATE SET n = message_counter.n + excluded.n
+        """
+    ),
+}
 
 
 def bump(connection: Connection, shard: int, tally: Tally) -> None:
     """Add a transaction's changes to the counters of its writer's shard."""
-    rows = [
-        {"shard": shard, "queue": queue, "type": type_, "state": state, "n": n}
-        for (queue, type_, state), n in tally.changes()
-    ]
+    _add(connection, shard, tally.changes())
+
+
+def _add(
+    connection: Connection, shard: int, changes: Iterable[tuple[tuple[str, str, str], int]]
+) -> None:
+    rows = [(*key, n) for key, n in changes]
     if rows:
-        connection.execute(_BUMP, rows)
+        connection.execute(
+            _ADD[connection.dialect.name], {"shard": shard, "changes": rows_as_json(rows)}
+        )
 
 
 _COUNTS: Final = (
@@ -71,13 +89,7 @@ def fold_counters(connection: Connection, shard: int) -> None:
     for row in gone:
         key = (row.queue, row.type, row.state)
         sums[key] = sums.get(key, 0) + row.n
-    rows = [
-        {"shard": shard, "queue": queue, "type": type_, "state": state, "n": n}
-        for (queue, type_, state), n in sorted(sums.items())
-        if n
-    ]
-    if rows:
-        connection.execute(_BUMP, rows)
+    _add(connection, shard, ((key, n) for key, n in sorted(sums.items()) if n))
 
 
 def count_tables(connection: Connection, archived_until_ms: int) -> dict[tuple[str, str, str], int]:

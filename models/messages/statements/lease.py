@@ -1,15 +1,19 @@
 """Giving waiting messages to consumers."""
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Sequence
+from operator import itemgetter
 from typing import Any, Final
 
-from sqlalchemy import Connection, TextClause, insert, text
+from sqlalchemy import Connection, TextClause, text
 
-from models.messages import tables
 from models.messages.rules import Lease, LeaseRequest, MessageState, Tally, priority_of
-from models.messages.statements.parameters import COLUMNS, is_sqlite, rows_as_parameters
+from models.messages.statements.parameters import COLUMNS, is_sqlite, rows_as_json
+from models.messages.tables import MESSAGE_COLUMNS
 
-_LEASED_COLUMNS: Final = "lock_token, consumer_id, leased_at_ms, lease_length_ms, lease_until_ms"
+_LEASED_COLUMNS: Final = (
+    f"{COLUMNS}, lock_token, consumer_id, leased_at_ms, lease_length_ms, lease_until_ms"
+)
 
 
 def _pick(*, by_type: bool) -> str:
@@ -30,28 +34,35 @@ def _lease_postgresql(*, by_type: bool) -> TextClause:
             RETURNING {COLUMNS}
         ), turns AS (
             SELECT *, row_number() OVER (ORDER BY lane, id) AS turn FROM picked
+        ), consumers AS (
+            SELECT ask->>0 AS lock_token, ask->>1 AS consumer_id,
+                   CAST(ask->>2 AS bigint) AS lease_ms, turn
+            FROM jsonb_array_elements(CAST(:asks AS jsonb)) WITH ORDINALITY AS asks (ask, turn)
         )
-        INSERT INTO message_leased ({COLUMNS}, {_LEASED_COLUMNS})
+        INSERT INTO message_leased ({_LEASED_COLUMNS})
         SELECT id, queue, lane, type, payload, attempt_count + 1, max_attempts, turns.lease_ms,
                created_at_ms, last_error, lock_token, consumer_id, :now_ms,
-               coalesce(consumer.lease_ms, turns.lease_ms),
-               :now_ms + coalesce(consumer.lease_ms, turns.lease_ms)
-        FROM turns JOIN
-             unnest(CAST(:lock_token AS text[]), CAST(:consumer_id AS text[]),
-                    CAST(:lease_ms AS bigint[]))
-             WITH ORDINALITY AS consumer (lock_token, consumer_id, lease_ms, turn) USING (turn)
-        RETURNING *
+               coalesce(consumers.lease_ms, turns.lease_ms),
+               :now_ms + coalesce(consumers.lease_ms, turns.lease_ms)
+        FROM turns JOIN consumers USING (turn)
+        RETURNING id, type, payload, lane, attempt_count, max_attempts, created_at_ms,
+                  leased_at_ms, lease_until_ms, lock_token, consumer_id
         """  # noqa: S608
     )
 
 
 _LEASE_POSTGRESQL: Final = {by: _lease_postgresql(by_type=by) for by in (False, True)}
-_LEASE_SQLITE: Final = {
+_TAKE_SQLITE: Final = {
     by: text(
         f"DELETE FROM message_ready WHERE id IN ({_pick(by_type=by)}) RETURNING {COLUMNS}"  # noqa: S608
     )
     for by in (False, True)
 }
+_place: Final = itemgetter(*map(MESSAGE_COLUMNS.index, ("lane", "id")))
+_PUT_SQLITE: Final = (
+    f"INSERT INTO message_leased ({_LEASED_COLUMNS})"  # noqa: S608
+    f" VALUES ({', '.join('?' for _ in _LEASED_COLUMNS.split(','))})"
+)
 
 
 def lease(
@@ -61,69 +72,63 @@ def lease(
 
     The first request gets the first message; with too few messages the last ones get none.
     """
-    first = requests[0]
-    leases = _move_to_leased(connection, requests, now_ms=now_ms)
-    for given in leases:
+    queue, type_ = requests[0].queue, requests[0].type
+    asked = {"queue": queue, "type": type_, "count": len(requests)}
+    if is_sqlite(connection):
+        taken = connection.execute(_TAKE_SQLITE[type_ is not None], asked).all()
+        leases = _put_sqlite(connection, taken, requests, now_ms=now_ms)
+    else:
+        asks = rows_as_json((ask.lock_token, ask.consumer_id, ask.lease_ms) for ask in requests)
+        result = connection.execute(
+            _LEASE_POSTGRESQL[type_ is not None], {**asked, "asks": asks, "now_ms": now_ms}
+        )
+        leases = [
+            Lease(message_id, type_, payload, priority_of(lane), *rest)
+            for message_id, type_, payload, lane, *rest in result
+        ]
+    for given_type, count in Counter(given.type for given in leases).items():
         tally.move(
-            first.queue,
-            given.type,
+            queue,
+            given_type,
             source=MessageState.QUEUED,
             target=MessageState.PROCESSING,
+            count=count,
         )
     return leases
 
 
-def _move_to_leased(
-    connection: Connection, requests: Sequence[LeaseRequest], *, now_ms: int
+def _put_sqlite(
+    connection: Connection,
+    taken: Sequence[Sequence[Any]],
+    requests: Sequence[LeaseRequest],
+    *,
+    now_ms: int,
 ) -> list[Lease]:
-    first = requests[0]
-    asked = {"queue": first.queue, "type": first.type, "count": len(requests)}
-    by_type = first.type is not None
-    if not is_sqlite(connection):
-        rows = [(ask.lock_token, ask.consumer_id, ask.lease_ms) for ask in requests]
-        parameters = rows_as_parameters(connection, rows, ("lock_token", "consumer_id", "lease_ms"))
-        result = connection.execute(
-            _LEASE_POSTGRESQL[by_type], {**asked, **parameters, "now_ms": now_ms}
+    """Store taken messages as leased; RETURNING gave them in no order."""
+    leases: list[Lease] = []
+    rows: list[tuple[Any, ...]] = []
+    for row, ask in zip(sorted(taken, key=_place), requests, strict=False):
+        message_id, queue, lane, type_, payload, attempts, attempts_max, *rest = row
+        lease_ms, created_at_ms, _ = rest
+        length_ms = lease_ms if ask.lease_ms is None else ask.lease_ms
+        token, consumer, until_ms = ask.lock_token, ask.consumer_id, now_ms + length_ms
+        kept = (message_id, queue, lane, type_, payload, attempts + 1, attempts_max, *rest)
+        rows.append((*kept, token, consumer, now_ms, length_ms, until_ms))
+        leases.append(
+            Lease(
+                id=message_id,
+                type=type_,
+                payload=payload,
+                priority=priority_of(lane),
+                attempt_count=attempts + 1,
+                max_attempts=attempts_max,
+                created_at_ms=created_at_ms,
+                leased_at_ms=now_ms,
+                lease_until_ms=until_ms,
+                lock_token=token,
+                consumer_id=consumer,
+            )
         )
-        return [_lease(row) for row in result.mappings()]
-    picked = connection.execute(_LEASE_SQLITE[by_type], asked).mappings().all()
-    leased_rows = [
-        _leased_row(row, request, now_ms=now_ms)
-        for row, request in zip(sorted(picked, key=_place), requests, strict=False)
-    ]
-    if leased_rows:
-        connection.execute(insert(tables.leased), leased_rows)
-    return [_lease(row) for row in leased_rows]
-
-
-def _place(row: Mapping[Any, Any]) -> tuple[int, int]:
-    return row["lane"], row["id"]
-
-
-def _leased_row(row: Mapping[Any, Any], request: LeaseRequest, *, now_ms: int) -> dict[str, Any]:
-    length_ms = request.lease_ms if request.lease_ms is not None else row["lease_ms"]
-    return {
-        **row,
-        "attempt_count": row["attempt_count"] + 1,
-        "lock_token": request.lock_token,
-        "consumer_id": request.consumer_id,
-        "leased_at_ms": now_ms,
-        "lease_length_ms": length_ms,
-        "lease_until_ms": now_ms + length_ms,
-    }
-
-
-def _lease(row: Mapping[Any, Any]) -> Lease:
-    return Lease(
-        id=row["id"],
-        type=row["type"],
-        payload=row["payload"],
-        priority=priority_of(row["lane"]),
-        attempt_count=row["attempt_count"],
-        max_attempts=row["max_attempts"],
-        created_at_ms=row["created_at_ms"],
-        leased_at_ms=row["leased_at_ms"],
-        lease_until_ms=row["lease_until_ms"],
-        lock_token=row["lock_token"],
-        consumer_id=row["consumer_id"],
-    )
+    if rows:
+        connection.exec_driver_sql(_PUT_SQLITE, rows)
+    return leases

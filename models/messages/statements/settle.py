@@ -1,5 +1,6 @@
 """Ending leases: ack, nack, touch, lapse. The token is part of the statement, not checked first."""
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
@@ -25,56 +26,61 @@ from models.messages.rules import (
     state_after_failure,
 )
 from models.messages.statements.counts import bump
-from models.messages.statements.parameters import COLUMNS, is_sqlite, rows_as_parameters
+from models.messages.statements.parameters import COLUMNS, is_sqlite, rows_as_json
 
-_ACK: Final = {
-    # Joining on unnest turns into a full scan after an autoanalyze; `= ANY` stays on the index.
-    "postgresql": text(
-        f"""
-        WITH acked AS (
-            DELETE FROM message_leased
-            WHERE id = ANY (CAST(:id AS bigint[]))
-              AND (id, lock_token) IN (
-                  SELECT * FROM unnest(CAST(:id AS bigint[]), CAST(:lock_token AS text[])))
-            RETURNING {COLUMNS}, lock_token, consumer_id
-        )
-        INSERT INTO message_done ({COLUMNS}, lock_token, consumer_id, acknowledged_at_ms)
-        SELECT {COLUMNS}, lock_token, consumer_id, :now_ms FROM acked
-        RETURNING id, queue, type, lock_token
-        """  # noqa: S608
-    ),
-    "sqlite": text(
-        f"""
+# As `= ANY` of an array the ids stay on the index; a join would scan the table once analyzed.
+_ACK_POSTGRESQL: Final = text(
+    f"""
+    WITH held AS (
+        SELECT CAST(pair->>0 AS bigint) AS id, pair->>1 AS lock_token
+        FROM jsonb_array_elements(CAST(:helds AS jsonb)) AS pairs (pair)
+    ), acked AS (
         DELETE FROM message_leased
-        WHERE id IN (SELECT value->>0 FROM json_each(:rows))
-          AND (id, lock_token) IN (SELECT value->>0, value->>1 FROM json_each(:rows))
+        WHERE id = ANY (ARRAY (SELECT id FROM held))
+          AND (id, lock_token) IN (SELECT id, lock_token FROM held)
         RETURNING {COLUMNS}, lock_token, consumer_id
-        """  # noqa: S608
-    ),
-}
+    )
+    INSERT INTO message_done ({COLUMNS}, lock_token, consumer_id, acknowledged_at_ms)
+    SELECT {COLUMNS}, lock_token, consumer_id, :now_ms FROM acked
+    RETURNING id, lock_token, queue, type
+    """  # noqa: S608
+)
+# SQLite has no DELETE within another statement; its transaction holds the lock from the start.
+_COPY_TO_DONE_SQLITE: Final = text(
+    f"""
+    INSERT INTO message_done ({COLUMNS}, lock_token, consumer_id, acknowledged_at_ms)
+    SELECT {COLUMNS}, lock_token, consumer_id, :now_ms FROM message_leased
+    WHERE id IN (SELECT value->>0 FROM json_each(:helds))
+      AND (id, lock_token) IN (SELECT value->>0, value->>1 FROM json_each(:helds))
+    RETURNING id, lock_token, queue, type
+    """  # noqa: S608
+)
+_REMOVE_LEASED_SQLITE: Final = text(
+    "DELETE FROM message_leased WHERE id IN (SELECT value FROM json_each(:ids))"
+)
 
 
 def acknowledge(
     connection: Connection, helds: Sequence[Held], *, now_ms: int, tally: Tally
 ) -> set[Held]:
     """Move leased messages to the done ones and return those whose token held."""
-    parameters = rows_as_parameters(
-        connection, [(held.id, held.lock_token) for held in helds], ("id", "lock_token")
-    )
-    result = connection.execute(_ACK[connection.dialect.name], {**parameters, "now_ms": now_ms})
-    rows = result.mappings().all()
-    if rows and is_sqlite(connection):
-        connection.execute(
-            insert(tables.done), [{**row, "acknowledged_at_ms": now_ms} for row in rows]
-        )
-    for row in rows:
+    pairs = rows_as_json((held.id, held.lock_token) for held in helds)
+    parameters = {"helds": pairs, "now_ms": now_ms}
+    if is_sqlite(connection):
+        rows = connection.execute(_COPY_TO_DONE_SQLITE, parameters).all()
+        ids = rows_as_json(row.id for row in rows)
+        connection.execute(_REMOVE_LEASED_SQLITE, {"ids": ids})
+    else:
+        rows = connection.execute(_ACK_POSTGRESQL, parameters).all()
+    for (queue, type_), count in Counter((row.queue, row.type) for row in rows).items():
         tally.move(
-            row["queue"],
-            row["type"],
+            queue,
+            type_,
             source=MessageState.PROCESSING,
             target=MessageState.ACKNOWLEDGED,
+            count=count,
         )
-    return {Held(row["id"], row["lock_token"]) for row in rows}
+    return {Held(row.id, row.lock_token) for row in rows}
 
 
 def take_back(connection: Connection, helds: Sequence[Held]) -> list[Mapping[Any, Any]]:
