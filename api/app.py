@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 import falcon
-from falcon.asgi import App
+from falcon.asgi import App, Request
 from prometheus_client import CollectorRegistry
 from redis.asyncio import Redis
 
-from api import errors, health, messages, openapi, reference
+from api import errors, health, messages, openapi, pages, reference
 from api.auth import Guard
 from api.caller import remember_receive
 from api.live.broadcaster import Broadcaster, WakeListener
@@ -20,6 +20,7 @@ from api.message_events import EventsResource
 from api.messages import MessageBounds
 from api.metrics import MetricsResource, RequestMetrics
 from api.middleware import Measure, RequestId
+from api.supervisor.addresses import reachable
 from models.database import Database
 from models.messages import facts
 from models.messages.service import MessageLimits, MessageService
@@ -90,16 +91,14 @@ class Application:
         ]
         self._app: Final[App[Any, Any]] = App(middleware=middleware)
         errors.add_handlers(self._app)
-        health.add_routes(
-            self._app,
-            health.HealthMonitor(
-                stores.database,
-                stores.redis,
-                broker_check=broker_check,
-                now_ms=now_ms,
-                version=version,
-            ),
+        monitor = health.HealthMonitor(
+            stores.database,
+            stores.redis,
+            broker_check=broker_check,
+            now_ms=now_ms,
+            version=version,
         )
+        health.add_routes(self._app, monitor)
         events = EventsResource(self._messages, self._tail, guard, self._draining)
         self._app.add_route("/api/queue/events", events)
         routes = messages.add_routes(self._app, self._messages, _bounds(settings), now_ms=now_ms)
@@ -107,6 +106,13 @@ class Application:
         self._app.add_route("/metrics", metrics)
         openapi.add_routes(self._app, [*routes, ("/api/queue/events", events)], version=version)
         reference.add_routes(self._app)
+        pages.add_routes(
+            self._app,
+            _facts(settings, version),
+            monitor=monitor,
+            messages=self._messages,
+            user_name=_nobody,
+        )
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Serve one connection's request."""
@@ -171,6 +177,19 @@ def _guard(settings: Settings) -> Guard:
         trusted_proxies=settings.trusted_proxies,
         cors_origins=settings.cors_origins,
     )
+
+
+def _facts(settings: Settings, version: str) -> pages.Facts:
+    return pages.Facts(
+        version=version,
+        address=reachable(settings.bind[0]),
+        flower_url=f"http://{reachable(settings.flower_bind)}",
+        needs_key=settings.secret_key is not None,
+    )
+
+
+async def _nobody(_req: Request) -> str | None:
+    return None
 
 
 def _cors(settings: Settings) -> list[Any]:

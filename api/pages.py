@@ -1,0 +1,295 @@
+"""Pages for people: rendered whole by the server, in the reader's language, kept live by scripts.
+
+Nothing comes from another host and nothing is inline but the import map, which the policy allows by
+its hash. docs/pages.md tells how a page is made.
+"""
+
+import asyncio
+import base64
+import gzip
+import hashlib
+import json
+import re
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Any, Final
+from urllib.parse import urlencode
+
+from falcon.asgi import App, Request, Response
+
+from api import assets, languages, templates
+from api.health import HealthMonitor
+from api.languages import Language
+from models.errors import UnavailableError
+from models.messages.service import MessageService
+from models.vitals import Health
+
+_INTER: Final = "vendor/fontsource-variable-inter-5.3.0"
+_CHART_STYLES: Final = "vendor/uplot-1.6.32/uPlot.min.css"
+# What a module may import by name; the rest is imported by relative paths.
+_IMPORTS: Final = {
+    "@preact/signals": "vendor/preact-signals-2.11.4/signals.mjs",
+    "@preact/signals-core": "vendor/preact-signals-core-1.14.5/signals-core.mjs",
+    "htm": "vendor/htm-3.1.1/htm.mjs",
+    "preact": "vendor/preact-11.2.0/preact.mjs",
+    "preact/hooks": "vendor/preact-11.2.0/hooks.mjs",
+    "socket.io-client": "vendor/socket.io-client-4.8.4/socket.io.esm.min.js",
+    "uplot": "vendor/uplot-1.6.32/uPlot.esm.js",
+}
+_FILES: Final = (
+    *_IMPORTS.values(),
+    _CHART_STYLES,
+    f"{_INTER}/inter-latin-wght-normal.woff2",
+    f"{_INTER}/inter-latin-ext-wght-normal.woff2",
+    f"{_INTER}/inter-vietnamese-wght-normal.woff2",
+    "app/account.js",
+    "app/activity.js",
+    "app/app.css",
+    "app/chart.js",
+    "app/copy.js",
+    "app/health.js",
+    "app/html.js",
+    "app/live.js",
+    "app/login.js",
+    "app/messages.js",
+    "app/page.js",
+    "app/start.js",
+    "app/texts.js",
+    "app/theme.js",
+    "icon.svg",
+)
+_IMPORT_MAP: Final = json.dumps(
+    {"imports": {name: assets.PREFIX + path for name, path in _IMPORTS.items()}}
+)
+_THEME_COOKIE: Final = "stanchion_theme"
+_THEMES: Final = frozenset({"light", "dark"})
+# A page does not wait for a store that hangs: it says that it does not know yet.
+_PATIENCE_S: Final = 0.5
+_NO_NUMBER: Final = "\N{EN DASH}"
+_HOST: Final = re.compile(r"[\w.-]+(:\d{1,5})?|\[[0-9a-fA-F:.]+\](:\d{1,5})?", re.ASCII)
+# A path of ours: a second slash, or a backslash that browsers take for one, names another host.
+_OWN_PATH: Final = re.compile(r"/(?![/\\])[^\\\x00-\x1f\x7f]*")
+
+UserName = Callable[[Request], Awaitable[str | None]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Facts:
+    """What pages say of this installation."""
+
+    version: str
+    address: str  # host:port, for who asks without a proper Host
+    flower_url: str
+    needs_key: bool
+
+
+class Page:
+    """A page in each language; a subclass knows the values of its gaps."""
+
+    name: str
+    script: str
+
+    def __init__(self, facts: Facts, user_name: UserName) -> None:
+        self._facts: Final = facts
+        self._user_name: Final = user_name
+        self._languages: Final = languages.load()
+        self._templates: Final = {each.name: self._template(each) for each in self._languages}
+        self._headers: Final = _headers()
+
+    async def on_get(self, req: Request, resp: Response) -> None:
+        """Send the page; `?lang=` chooses the language from now on."""
+        resp.set_headers(self._headers)
+        if lang := req.get_param("lang"):
+            self._switch(req, resp, lang)
+            return
+        language = languages.choose(req, self._languages)
+        name = await self._user_name(req)
+        values = {
+            **self._frame(req, language, name),
+            **await self.values(req, language, name),
+        }
+        page = self._templates[language.name].fill(values, language.texts).encode()
+        resp.content_type = "text/html; charset=utf-8"
+        resp.set_header("Content-Language", language.name)
+        if assets.takes_gzip(req):
+            resp.set_header("Content-Encoding", "gzip")
+            page = gzip.compress(page, compresslevel=5, mtime=0)
+        resp.data = page
+
+    async def on_head(self, req: Request, resp: Response) -> None:
+        """Send what a GET would, without the page."""
+        await self.on_get(req, resp)
+
+    async def values(
+        self, req: Request, language: Language, user_name: str | None
+    ) -> Mapping[str, str]:
+        """Return what fills the gaps of this page alone."""
+        raise NotImplementedError
+
+    def _template(self, language: Language) -> templates.Template:
+        # "<" would end the element early or open a comment within it.
+        texts = json.dumps(language.script_texts, ensure_ascii=False).replace("<", "\\u003c")
+        raw = {
+            "chart_styles": _CHART_STYLES,
+            "font": f"{_INTER}/inter-latin-wght-normal.woff2",
+            "imports": _IMPORT_MAP,
+            "script": self.script,
+            "texts": texts,
+        }
+        return templates.load(self.name, raw)
+
+    def _switch(self, req: Request, resp: Response, lang: str) -> None:
+        """Remember a language and lead back to the page, so that no address names it."""
+        chosen = next((each for each in self._languages if each.name == lang), None)
+        if chosen:
+            languages.remember(resp, chosen, is_secure=req.scheme == "https")
+        resp.status = HTTPStatus.SEE_OTHER
+        resp.set_header("Location", _address(req.path, req.get_param("next")))
+
+    def _frame(self, req: Request, language: Language, user_name: str | None) -> dict[str, str]:
+        """Return the values of the layout."""
+        theme = req.cookies.get(_THEME_COOKIE, "")
+        other = next(each for each in self._languages if each is not language)
+        following = req.get_param("next")
+        return {
+            "lang": language.name,
+            "other_lang": other.name,
+            "switch": _address(req.path, following, lang=other.name),
+            "theme": theme if theme in _THEMES else "auto",
+            "title": self._title(language),
+            "version": self._facts.version,
+            "user_name": user_name or "",
+            "log_in": "/login" if req.path in {"/", "/login"} else _address("/login", req.path),
+            "hidden_from_users": "hidden" if user_name else "",
+            "hidden_from_guests": "" if user_name else "hidden",
+        }
+
+    def _title(self, language: Language) -> str:
+        title = language.texts[f"{self.name}.title"]
+        brand = language.texts["start.title"]
+        return title if title == brand else f"{title} · {brand}"
+
+
+class StartPage(Page):
+    """`/`: what runs here."""
+
+    name = "start"
+    script = "start.js"
+
+    def __init__(
+        self,
+        facts: Facts,
+        user_name: UserName,
+        *,
+        monitor: HealthMonitor,
+        messages: MessageService,
+    ) -> None:
+        super().__init__(facts, user_name)
+        self._monitor: Final = monitor
+        self._messages: Final = messages
+
+    async def values(
+        self, req: Request, language: Language, user_name: str | None
+    ) -> Mapping[str, str]:
+        """Return the health and the counts of this moment."""
+        del user_name
+        states, counts = await asyncio.gather(self._states(), self._counts(language))
+        words = language.script_texts
+        summary = _summary(states)
+        return {
+            "summary": summary,
+            "word.summary": words[f"summary.{summary}"],
+            **{f"state.{name}": state for name, state in states.items()},
+            **{f"word.{name}": words[f"state.{state}"] for name, state in states.items()},
+            **{f"count.{name}": count for name, count in counts.items()},
+            "origin": self._origin(req),
+            "key": '-H "X-API-KEY: $KEY" ' if self._facts.needs_key else "",
+            "flower": self._facts.flower_url,
+        }
+
+    async def _states(self) -> dict[str, str]:
+        try:
+            components = await asyncio.wait_for(self._monitor.components(), _PATIENCE_S)
+        except TimeoutError:
+            return dict.fromkeys(("database", "redis", "broker", "workers", "beat"), "unknown")
+        return {name: health.value for name, health in components.items()}
+
+    async def _counts(self, language: Language) -> dict[str, str]:
+        names = ("queued", "processing", "acknowledged", "dead")
+        try:
+            counts = (await asyncio.wait_for(self._messages.status(), _PATIENCE_S)).counts
+        except (UnavailableError, TimeoutError):
+            return dict.fromkeys(names, _NO_NUMBER)
+        return {name: language.number(getattr(counts, name)) for name in names}
+
+    def _origin(self, req: Request) -> str:
+        host = req.get_header("Host", default="")
+        return f"{req.scheme}://{host if _HOST.fullmatch(host) else self._facts.address}"
+
+
+class LoginPage(Page):
+    """`/login`: the form; the script sends it to `/api/v1/auth/login`, then goes to `next`."""
+
+    name = "login"
+    script = "login.js"
+
+    async def values(
+        self, req: Request, language: Language, user_name: str | None
+    ) -> Mapping[str, str]:
+        """Return where to go next: a path of this server, whatever the address says."""
+        already = language.texts["login.already"].replace("{name}", user_name or "")
+        return {"next": own_path(req.get_param("next")), "already": already}
+
+
+def own_path(wanted: str | None) -> str:
+    """Return a path of this server: `wanted` if it is one, else the start page."""
+    return wanted if wanted is not None and _OWN_PATH.fullmatch(wanted) else "/"
+
+
+def add_routes(
+    app: App[Any, Any],
+    facts: Facts,
+    *,
+    monitor: HealthMonitor,
+    messages: MessageService,
+    user_name: UserName,
+) -> None:
+    """Serve the pages and their files; `user_name` tells who a request's session belongs to."""
+    app.add_route("/", StartPage(facts, user_name, monitor=monitor, messages=messages))
+    app.add_route("/login", LoginPage(facts, user_name))
+    assets.add_routes(app, _FILES)
+
+
+def _summary(states: Mapping[str, str]) -> str:
+    """Return one word for all components: nothing is served without the database."""
+    if states["database"] == Health.UNHEALTHY.value:
+        return Health.UNHEALTHY.value
+    if "unknown" in states.values():
+        return "unknown"
+    is_whole = all(state == Health.HEALTHY.value for state in states.values())
+    return (Health.HEALTHY if is_whole else Health.DEGRADED).value
+
+
+def _address(path: str, following: str | None, **parameters: str) -> str:
+    """Return a path of ours with its query."""
+    if following is not None:
+        parameters["next"] = own_path(following)
+    return f"{path}?{urlencode(parameters)}" if parameters else path
+
+
+def _headers() -> list[tuple[str, str]]:
+    digest = base64.b64encode(hashlib.sha256(_IMPORT_MAP.encode()).digest()).decode()
+    policy = (
+        f"default-src 'none'; script-src 'self' 'sha256-{digest}'; style-src 'self';"
+        " img-src 'self'; font-src 'self'; connect-src 'self'; form-action 'self';"
+        " base-uri 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'"
+    )
+    return [
+        ("Cache-Control", "no-cache, private"),
+        ("Content-Security-Policy", policy),
+        ("Cross-Origin-Opener-Policy", "same-origin"),
+        ("Referrer-Policy", "same-origin"),
+        ("Vary", "Accept-Encoding, Accept-Language, Cookie"),
+        ("X-Content-Type-Options", "nosniff"),
+    ]

@@ -1,0 +1,21 @@
+// What scripts say, in the language of the page; the server put the texts into it.
+
+const texts = JSON.parse(document.getElementById("texts").textContent);
+
+export const language = document.documentElement.lang;
+
+/** Return the text of a key, with `{name}` replaced by `values.name`. */
+export function text(key, values = {}) {
+  return texts[key].replace(/\{(\w+)\}/g, (_, name) => values[name]);
+}
+
+const numbers = new Intl.NumberFormat(language);
+
+/** Write a number as the page's readers do. */
+export const number = (value) => numbers.format(value);
+
+/** Write a length of time in whole minutes, or in seconds if it is short. */
+export function duration(seconds) {
+  const [value, unit] = seconds > 90 ? [Math.ceil(seconds / 60), "minute"] : [seconds, "second"];
+  return new Intl.NumberFormat(language, { style: "unit", unit, unitDisplay: "long" }).format(value);
+}
