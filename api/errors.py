@@ -75,11 +75,16 @@ def phrase(status: int) -> str:
     return _PHRASES.get(status) or HTTPStatus(status).phrase
 
 
+def sentence_of(error: StanchionError) -> str:
+    """Return what a client may read of an error."""
+    return error.public if isinstance(error, errors.UnavailableError) else str(error)
+
+
 def _messages_form(status: HTTPStatus, error: StanchionError, _request_id: str) -> dict[str, Any]:
     """`{error, details}` for invalid input, else `{error, message, code}`."""
     if isinstance(error, errors.InvalidError):
         return {"error": "Validation failed", "details": error.details}
-    return {"error": phrase(status), "message": str(error), "code": error.code}
+    return {"error": phrase(status), "message": sentence_of(error), "code": error.code}
 
 
 def _rooms_form(_status: HTTPStatus, error: StanchionError, request_id: str) -> dict[str, Any]:
@@ -87,7 +92,7 @@ def _rooms_form(_status: HTTPStatus, error: StanchionError, request_id: str) -> 
     return {
         "error": {
             "code": error.code.upper(),
-            "message": str(error),
+            "message": sentence_of(error),
             "details": _details(error),
         },
         "request_id": request_id,
@@ -96,20 +101,20 @@ def _rooms_form(_status: HTTPStatus, error: StanchionError, request_id: str) -> 
 
 def _mail_form(_status: HTTPStatus, error: StanchionError, _request_id: str) -> dict[str, Any]:
     """`{success, error, data?}`."""
-    body: dict[str, Any] = {"success": False, "error": str(error)}
-    if isinstance(error, errors.InvalidError):
+    body: dict[str, Any] = {"success": False, "error": sentence_of(error)}
+    if isinstance(error, errors.InvalidError) and error.details:
         body["data"] = error.details
     return body
 
 
 def _tickets_form(_status: HTTPStatus, error: StanchionError, _request_id: str) -> dict[str, Any]:
     """`{error, message, details}`."""
-    return {"error": error.code.lower(), "message": str(error), "details": _details(error)}
+    return {"error": error.code.lower(), "message": sentence_of(error), "details": _details(error)}
 
 
 def _plain_form(status: HTTPStatus, error: StanchionError, _request_id: str) -> dict[str, Any]:
     """`{error, message}`."""
-    return {"error": phrase(status), "message": str(error)}
+    return {"error": phrase(status), "message": sentence_of(error)}
 
 
 _FORMS: Final[Mapping[str, Form]] = {
@@ -120,9 +125,11 @@ _FORMS: Final[Mapping[str, Form]] = {
     "/api/v1/queue": _mail_form,
     "/api/v1/auth": _mail_form,
     "/app": _tickets_form,
+    "/auths": _tickets_form,
     "/tickets": _tickets_form,
     "/counters": _tickets_form,
     "/procedures": _tickets_form,
+    "/api/auths": _tickets_form,
     "/api/tickets": _tickets_form,
     "/api/counters": _tickets_form,
     "/api/procedures": _tickets_form,

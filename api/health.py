@@ -146,6 +146,8 @@ class HealthResource:
         resp.media = media
         resp.set_header("Cache-Control", "no-store")
 
+    on_head = on_get  # what some load balancers ask
+
 
 def add_routes(app: App[Any, Any], monitor: HealthMonitor) -> None:
     """Serve the three paths."""

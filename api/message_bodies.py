@@ -1,32 +1,34 @@
 """The wire of messages: what comes in, what goes out. Source: the messages contract."""
 
+import functools
 from collections.abc import Mapping
-from typing import Annotated, ClassVar
+from typing import Annotated, ClassVar, Final
 
 import msgspec
 from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 
 from api.reading import Body
 from models.clock import iso_utc
-from models.errors import InvalidError
 from models.messages.rules import (
     Counts,
     Enqueued,
     Lease,
-    NewMessage,
     QueueStatus,
     Returned,
     public_id,
 )
 
 Name = Annotated[str, Meta(min_length=1, max_length=255, pattern=r"^[^\x00-\x1f\x7f]+$")]
-Token = Annotated[str, Meta(min_length=1, max_length=64)]
+Token = Annotated[str, Meta(min_length=1, max_length=64, pattern=r"^[^\x00-\x1f\x7f]+$")]
 Seconds = Annotated[int, Meta(ge=1, le=31_536_000)]
+Timeout = Annotated[int, Meta(ge=0, le=3_600, description="seconds to wait; 0 does not wait")]
 Priority = Annotated[int, Meta(ge=0, le=9, description="9 is delivered first")]
 Attempts = Annotated[int, Meta(ge=1, le=10_000)]
 Payload = Annotated[
     Raw, Meta(description="echoed to the letter", extra_json_schema={"type": "object"})
 ]
+# The messages of one commit share their moments, and those of a moment ago come back soon.
+moment: Final = functools.lru_cache(maxsize=4096)(iso_utc)
 _MESSAGE_SPELLINGS = {"maxAttempts": "max_attempts", "ackTimeout": "ack_timeout_seconds"}
 
 
@@ -38,8 +40,8 @@ class NewMessageBody(Body, frozen=True):
     payload: Payload
     type: Name | None = None
     priority: Priority = 0
-    max_attempts: Attempts = 3
-    ack_timeout_seconds: Seconds = 30
+    max_attempts: Attempts | None = None
+    ack_timeout_seconds: Seconds | None = None
 
 
 class BatchBody(Body, frozen=True):
@@ -47,7 +49,7 @@ class BatchBody(Body, frozen=True):
 
     BARE_ARRAY: ClassVar[str] = "messages"
 
-    messages: Annotated[list[NewMessageBody], Meta(min_length=1)]
+    messages: Annotated[list[NewMessageBody], Meta(min_length=1, max_length=10_000)]
 
 
 class DequeueQuery(Body, frozen=True):
@@ -58,7 +60,7 @@ class DequeueQuery(Body, frozen=True):
         "ackTimeout": "ack_timeout_seconds",
     }
 
-    timeout: Annotated[int, Meta(ge=0, description="seconds to wait; 0 does not wait")] = 30
+    timeout: Timeout | None = None
     type: Name | None = None
     consumer_id: Name | None = None
     ack_timeout_seconds: Seconds | None = None
@@ -209,21 +211,6 @@ class MessagesError(Struct, frozen=True, omit_defaults=True):
     details: dict[str, str] | UnsetType = UNSET
 
 
-def new_message(body: NewMessageBody) -> NewMessage:
-    """Turn the wire's words into ours; raises InvalidError for a payload that is not UTF-8."""
-    try:
-        payload = str(memoryview(body.payload), "utf-8")
-    except UnicodeDecodeError:  # the parser does not look into what it hands over raw
-        raise InvalidError({"payload": "Expected UTF-8"}) from None
-    return NewMessage(
-        payload=payload,
-        type=body.type,
-        priority=body.priority,
-        max_attempts=body.max_attempts,
-        lease_ms=body.ack_timeout_seconds * 1000,
-    )
-
-
 def queued_message(stored: Enqueued, body: NewMessageBody) -> QueuedMessage:
     """Answer an enqueue."""
     return QueuedMessage(
@@ -232,7 +219,7 @@ def queued_message(stored: Enqueued, body: NewMessageBody) -> QueuedMessage:
         payload=body.payload,
         priority=body.priority,
         status="queued",
-        created_at=iso_utc(stored.created_at_ms),
+        created_at=moment(stored.created_at_ms),
     )
 
 
@@ -251,11 +238,11 @@ def leased_message(lease: Lease) -> LeasedMessage:
         priority=lease.priority,
         status="processing",
         lock_token=lease.lock_token,
-        locked_until=iso_utc(lease.lease_until_ms),
+        locked_until=moment(lease.lease_until_ms),
         attempt_count=lease.attempt_count,
         max_attempts=lease.max_attempts,
-        created_at=iso_utc(lease.created_at_ms),
-        dequeued_at=iso_utc(lease.leased_at_ms),
+        created_at=moment(lease.created_at_ms),
+        dequeued_at=moment(lease.leased_at_ms),
     )
 
 
@@ -282,8 +269,8 @@ def status(of: QueueStatus) -> Status:
             type_: TypeCounts(queued=counts.queued, processing=counts.processing)
             for type_, counts in sorted(of.by_type.items())
         },
-        oldest_queued=_moment(of.oldest_queued_at_ms),
-        newest_queued=_moment(of.newest_queued_at_ms),
+        oldest_queued=_moment_or_none(of.oldest_queued_at_ms),
+        newest_queued=_moment_or_none(of.newest_queued_at_ms),
     )
 
 
@@ -292,8 +279,8 @@ def _numbers(counts: Counts) -> dict[str, int]:
     return {name: getattr(counts, name) for name in names}
 
 
-def _moment(at_ms: int | None) -> str | None:
-    return None if at_ms is None else iso_utc(at_ms)
+def _moment_or_none(at_ms: int | None) -> str | None:
+    return None if at_ms is None else moment(at_ms)
 
 
 encode = msgspec.json.Encoder().encode

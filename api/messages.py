@@ -1,8 +1,7 @@
 """The messages queue over HTTP. Source: the messages contract; docs/messages.md for the rest."""
 
 import secrets
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
 from http import HTTPStatus
 from typing import Any, Final
 
@@ -10,9 +9,9 @@ from falcon.asgi import App, Request, Response
 
 from api import message_bodies as wire
 from api.caller import HttpCaller
+from api.message_bounds import MessageBounds
 from api.operations import Answer, operation
-from models.clock import iso_utc
-from models.errors import InvalidError, NotFoundError
+from models.errors import NotFoundError
 from models.messages.rules import Held, LeaseRequest, internal_id
 from models.messages.service import MessageService
 
@@ -37,37 +36,6 @@ class NoMessagesError(NotFoundError):
 
     def __str__(self) -> str:
         return "No messages available"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MessageBounds:
-    """What a single request may ask for."""
-
-    body_bytes_max: int
-    batch_body_bytes_max: int
-    batch_messages_max: int
-    attempts_max: int
-    lease_max_s: int
-    long_poll_max_s: int
-
-    def check(self, messages: Sequence[wire.NewMessageBody], path: str = "") -> None:
-        """Raise InvalidError for what the types cannot say: settings, and the shape of payloads."""
-        faults: dict[str, str] = {}
-        for index, new in enumerate(messages):
-            where = f"{path}[{index}]." if path else ""
-            if bytes(memoryview(new.payload)[:1]) != b"{":
-                faults[f"{where}payload"] = "Expected `object`"
-            if new.max_attempts > self.attempts_max:
-                faults[f"{where}max_attempts"] = f"Expected `int` <= {self.attempts_max}"
-            if new.ack_timeout_seconds > self.lease_max_s:
-                faults[f"{where}ack_timeout_seconds"] = f"Expected `int` <= {self.lease_max_s}"
-        if faults:
-            raise InvalidError(faults)
-
-    def check_lease(self, name: str, seconds: int | None) -> None:
-        """Raise InvalidError for a lease that is too long."""
-        if seconds is not None and seconds > self.lease_max_s:
-            raise InvalidError({name: f"Expected `int` <= {self.lease_max_s}"})
 
 
 class _Resource:
@@ -100,8 +68,8 @@ class MessageResource(_Resource):
     )
     async def on_post(self, _req: Request, resp: Response, *, body: wire.NewMessageBody) -> None:
         """Store one message; 201 means that it is on disk."""
-        self._bounds.check([body])
-        stored = await self._service.enqueue([wire.new_message(body)], now_ms=self._now_ms())
+        new = self._bounds.new_message(body)
+        stored = await self._service.enqueue([new], now_ms=self._now_ms())
         resp.status = HTTPStatus.CREATED
         resp.data = wire.encode(wire.queued_message(stored, body))
 
@@ -122,16 +90,14 @@ class MessageResource(_Resource):
         Highest priority first, then oldest. The lease lasts `ack_timeout_seconds`: the query's,
         else the message's. A message whose lease runs out can be leased again.
         """
-        if query.timeout > self._bounds.long_poll_max_s:
-            raise InvalidError({"timeout": f"Expected `int` <= {self._bounds.long_poll_max_s}"})
-        self._bounds.check_lease("ack_timeout_seconds", query.ack_timeout_seconds)
+        timeout_s = self._bounds.timeout_s(query.timeout)
         request = LeaseRequest(
             consumer_id=query.consumer_id or f"consumer_{secrets.token_hex(4)}",
             lock_token=f"lt_{secrets.token_urlsafe(16)}",
             type=query.type,
-            lease_ms=_ms(query.ack_timeout_seconds),
+            lease_ms=self._bounds.lease_ms("ack_timeout_seconds", query.ack_timeout_seconds),
         )
-        lease = await self._service.lease(request, timeout_s=query.timeout, caller=HttpCaller(req))
+        lease = await self._service.lease(request, timeout_s=timeout_s, caller=HttpCaller(req))
         if lease is None:
             raise NoMessagesError
         resp.data = wire.encode(wire.leased_message(lease))
@@ -164,11 +130,7 @@ class BatchResource(_Resource):
     )
     async def on_post(self, _req: Request, resp: Response, *, body: wire.BatchBody) -> None:
         """Store messages, all or none, in the order they are sent."""
-        if len(body.messages) > self._bounds.batch_messages_max:
-            reason = f"Expected `array` of length <= {self._bounds.batch_messages_max}"
-            raise InvalidError({"messages": reason})
-        self._bounds.check(body.messages, "messages")
-        messages = [wire.new_message(new) for new in body.messages]
+        messages = self._bounds.new_messages(body.messages)
         stored = await self._service.enqueue(messages, now_ms=self._now_ms())
         resp.status = HTTPStatus.CREATED
         resp.data = wire.encode(wire.queued_batch(stored))
@@ -193,7 +155,7 @@ class AckResource(_Resource):
         """End a lease with success; a repeat with the same token gets the same answer."""
         held = Held(internal_id(body.id), body.lock_token)
         at_ms = await self._service.acknowledge(held, now_ms=self._now_ms())
-        resp.data = wire.encode(wire.Acknowledged(body.id, "acknowledged", iso_utc(at_ms)))
+        resp.data = wire.encode(wire.Acknowledged(body.id, "acknowledged", wire.moment(at_ms)))
 
 
 class NackResource(_Resource):
@@ -239,10 +201,10 @@ class TouchResource(_Resource):
         self, _req: Request, resp: Response, message_id: str, *, body: wire.TouchBody
     ) -> None:
         """Let a lease end `extend_seconds` from now; by default after its own length."""
-        self._bounds.check_lease("extend_seconds", body.extend_seconds)
+        extend_ms = self._bounds.lease_ms("extend_seconds", body.extend_seconds)
         held = Held(internal_id(message_id), body.lock_token)
-        until_ms = await self._service.extend(held, _ms(body.extend_seconds), now_ms=self._now_ms())
-        resp.data = wire.encode(wire.Touched(message_id, iso_utc(until_ms)))
+        until_ms = await self._service.extend(held, extend_ms, now_ms=self._now_ms())
+        resp.data = wire.encode(wire.Touched(message_id, wire.moment(until_ms)))
 
 
 class MetricsResource(_Resource):
@@ -291,7 +253,3 @@ def add_routes(
     for path, resource in routes:
         app.add_route(path, resource)
     return routes
-
-
-def _ms(seconds: int | None) -> int | None:
-    return None if seconds is None else seconds * 1000

@@ -4,6 +4,7 @@ A well-formed request costs one pass of msgspec. Only a malformed one is looked 
 to report all that is wrong with it; there too a few other spellings are understood.
 """
 
+import itertools
 from collections.abc import Mapping
 from typing import Any, ClassVar, Final, TypeVar, get_args, get_origin
 
@@ -15,6 +16,9 @@ from models.errors import InvalidError, TooLargeError
 
 BodyType = TypeVar("BodyType", bound=Struct)
 _MANY: Final = "given more than once"
+# An answer that helps a person is short, and looking for faults takes the time of everybody.
+_FAULTS_MAX: Final = 20
+_ELEMENTS_MAX: Final = 10_000
 
 
 class Body(Struct, forbid_unknown_fields=True, frozen=True):
@@ -29,9 +33,10 @@ async def read_body(
     """Return the body as `decoder.type`; raises InvalidError or TooLargeError."""
     raw = await read_bytes(req, size_max)
     try:
-        return decoder.decode(raw)
-    except ValidationError:
-        return _read_carefully(raw, decoder)
+        try:
+            return decoder.decode(raw)
+        except ValidationError:
+            return _read_carefully(raw, decoder)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise InvalidError({"body": f"not JSON: {error}"}) from None
     except RecursionError:
@@ -44,7 +49,7 @@ async def read_bytes(req: Request, size_max: int) -> bytes:
     if length is not None:
         if length > size_max:
             raise TooLargeError("body bytes", length, size_max)
-        return await req.stream.read()
+        return await req.stream.readall()
     chunks, size = [], 0
     async for chunk in req.stream:
         size += len(chunk)
@@ -69,14 +74,18 @@ def read_query(req: Request, query_type: type[BodyType]) -> BodyType:
 
 
 def _read_carefully(raw: bytes, decoder: msgspec.json.Decoder[BodyType]) -> BodyType:
-    """Read a body that did not fit: in other spellings it may, else say all that is wrong."""
+    """Read a body that did not fit: in other spellings it may, else say what is wrong.
+
+    Raises what the decoder raises for a text that is broken behind the first wrong field.
+    """
     shape = decoder.type
     respelled = _respell(raw, shape)
     try:
         return decoder.decode(respelled)
     except ValidationError as error:
         faults = _faults(msgspec.json.decode(respelled), shape, strict=True)
-        raise InvalidError(faults or {"body": str(error)}) from None
+        shown = dict(itertools.islice(faults.items(), _FAULTS_MAX))
+        raise InvalidError(shown or {"body": str(error)}) from None
 
 
 def _respell(raw: bytes, shape: Any) -> bytes:
@@ -85,6 +94,8 @@ def _respell(raw: bytes, shape: Any) -> bytes:
     try:
         if element is not None:
             parts = msgspec.json.decode(raw, type=list[msgspec.Raw])
+            if len(parts) > _ELEMENTS_MAX:
+                return raw
             return msgspec.json.encode(
                 [msgspec.Raw(_respell(bytes(part), element)) for part in parts]
             )
@@ -110,19 +121,32 @@ def _faults(value: Any, shape: Any, *, strict: bool, path: str = "") -> dict[str
     """Return what is wrong with a value, by path such as `messages[3].priority`."""
     element = _element(shape)
     if element is not None and isinstance(value, list) and _is_struct(element):
-        faults: dict[str, str] = {}
-        for index, item in enumerate(value):
-            faults |= _faults(item, element, strict=strict, path=f"{path}[{index}]")
+        faults = _faults_of_elements(value, element, strict=strict, path=path)
         return faults or _fault(value, shape, strict=strict, path=path)
-    if not _is_struct(shape) or not isinstance(value, dict):
-        return _fault(value, shape, strict=strict, path=path)
-    faults = {}
+    if _is_struct(shape) and isinstance(value, dict):
+        return _faults_of_members(value, shape, strict=strict, path=path)
+    return _fault(value, shape, strict=strict, path=path)
+
+
+def _faults_of_elements(
+    values: list[Any], element: Any, *, strict: bool, path: str
+) -> dict[str, str]:
+    faults: dict[str, str] = {}
+    for index, value in enumerate(values[:_ELEMENTS_MAX]):
+        faults |= _faults(value, element, strict=strict, path=f"{path}[{index}]")
+        if len(faults) >= _FAULTS_MAX:
+            break
+    return faults
+
+
+def _faults_of_members(
+    members: dict[str, Any], shape: Any, *, strict: bool, path: str
+) -> dict[str, str]:
     known = {field.encode_name: field for field in msgspec.structs.fields(shape)}
-    for name in value.keys() - known.keys():
-        faults[_join(path, name)] = "Unknown field"
+    faults = {_join(path, name): "Unknown field" for name in members.keys() - known.keys()}
     for name, field in known.items():
-        if name in value:
-            faults |= _faults(value[name], field.type, strict=strict, path=_join(path, name))
+        if name in members:
+            faults |= _faults(members[name], field.type, strict=strict, path=_join(path, name))
         elif field.default is NODEFAULT and field.default_factory is NODEFAULT:
             faults[_join(path, name)] = "Required"
     return faults

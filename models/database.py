@@ -12,8 +12,8 @@ start, because an upgrade from reading fails at once however long the busy timeo
 import asyncio
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import Executor, ThreadPoolExecutor
-from contextlib import contextmanager
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from contextlib import contextmanager, suppress
 from typing import Any, Final, TypeVar
 
 from sqlalchemy import Connection, Engine, MetaData, create_engine, event, text
@@ -40,6 +40,8 @@ metadata: Final = MetaData(
 T = TypeVar("T")
 
 _SQLITE_READERS: Final = 4
+# Of the connections to PostgreSQL, those whose commits do not wait for the disk.
+_RELAXED_CONNECTIONS: Final = 3
 # A connection that rested longer than this is asked whether it still lives before it is used.
 _TRUSTED_IDLE_S: Final = 1.0
 
@@ -59,25 +61,46 @@ class Database:
         self._writers: Executor
         if self.is_sqlite:
             self._engine = _sqlite_engine(self._url, timeout_s)
-            self._relaxed = self._engine
+            self._relaxed = self._snapshots = self._engine
             self._writers = ThreadPoolExecutor(1, "sqlite-writer")
             self._readers = ThreadPoolExecutor(_SQLITE_READERS, "sqlite-reader")
         else:
-            self._engine = _postgresql_engine(self._url, connections_max, timeout_s)
-            self._relaxed = _postgresql_engine(self._url, connections_max, timeout_s, relaxed=True)
+            self._engine = _postgresql_engine(
+                self._url, connections_max - _RELAXED_CONNECTIONS, timeout_s
+            )
+            self._relaxed = _postgresql_engine(
+                self._url, _RELAXED_CONNECTIONS, timeout_s, relaxed=True
+            )
+            self._snapshots = self._engine.execution_options(isolation_level="REPEATABLE READ")
             self._writers = self._readers = ThreadPoolExecutor(connections_max, "postgresql")
 
-    async def run(self, work: Callable[[Connection], T], *, durable: bool = True) -> T:
+    async def run(
+        self,
+        work: Callable[[Connection], T],
+        *,
+        durable: bool = True,
+        late: Callable[[T], None] | None = None,
+    ) -> T:
         """Run `work` in one transaction and return what it returned, after the commit.
 
         With `durable` the commit is on disk by then. Without, a crash of the machine may undo it,
-        never half of it: for what is safe to do again.
+        never half of it: for what is safe to do again. `late` is told, in the event loop, what
+        `work` returned when it committed after all, though nobody waits for it any more.
         """
-        return await self._in_thread(self._writers, self._write, work, durable)
+        return await self._in_thread(self._writers, self._write, work, durable, late=late)
 
     async def read(self, work: Callable[[Connection], T]) -> T:
         """Run `work`, which only reads, on one snapshot."""
         return await self._in_thread(self._readers, self._read, work)
+
+    @contextmanager
+    def snapshot(self, *, timeout_s: float) -> Iterator[Connection]:
+        """Open one transaction for a job that sees one moment, and may take `timeout_s`."""
+        with _translated(), self._snapshots.begin() as connection:
+            if not self.is_sqlite:
+                timeout_ms = int(timeout_s * 1000)
+                connection.execute(text(f"SET LOCAL statement_timeout = {timeout_ms}"))
+            yield connection
 
     @contextmanager
     def begin(self) -> Iterator[Connection]:
@@ -100,14 +123,22 @@ class Database:
         self._engine.dispose()
         self._relaxed.dispose()
 
-    async def _in_thread(self, executor: Executor, call: Callable[..., T], *arguments: object) -> T:
-        future = asyncio.get_running_loop().run_in_executor(executor, call, *arguments)
-        try:
-            # The statements have a deadline of their own; this one is for a peer that went silent.
-            return await asyncio.wait_for(asyncio.shield(future), self._timeout_s * 2)
-        except TimeoutError:
-            future.add_done_callback(lambda late: late.cancelled() or late.exception())
-            raise UnavailableError("database", "it did not answer in time") from None
+    async def _in_thread(
+        self,
+        executor: Executor,
+        call: Callable[..., T],
+        *arguments: object,
+        late: Callable[[T], None] | None = None,
+    ) -> T:
+        work = executor.submit(call, *arguments)
+        waiting = asyncio.wrap_future(work)
+        # The statements have a deadline of their own; this one is for a peer that went silent.
+        done, _ = await asyncio.wait({waiting}, timeout=self._timeout_s * 2)
+        if done:
+            return waiting.result()
+        if not work.cancel() and late is not None:
+            work.add_done_callback(_telling(asyncio.get_running_loop(), late))
+        raise UnavailableError("database", "it did not answer in time")
 
     def _write(self, work: Callable[[Connection], T], durable: bool) -> T:  # noqa: FBT001
         engine = self._engine if durable else self._relaxed
@@ -118,13 +149,26 @@ class Database:
                 return work(connection)
 
     def _read(self, work: Callable[[Connection], T]) -> T:
-        with _translated(), self._engine.connect() as connection:
+        with _translated(), self._snapshots.connect() as connection:
             connection.info["reads_only"] = True
             try:
                 with connection.begin():
                     return work(connection)
             finally:
                 connection.info["reads_only"] = False
+
+
+def _telling(
+    loop: asyncio.AbstractEventLoop, late: Callable[[T], None]
+) -> Callable[[Future[T]], None]:
+    """Return a callback for a thread that tells a loop, which may be closed by then."""
+
+    def tell(work: Future[T]) -> None:
+        if work.exception() is None:
+            with suppress(RuntimeError):
+                loop.call_soon_threadsafe(late, work.result())
+
+    return tell
 
 
 @contextmanager

@@ -99,3 +99,8 @@ class UnavailableError(StanchionError):
 
     def __str__(self) -> str:
         return f"{self.component} is unavailable: {self.reason}"
+
+    @property
+    def public(self) -> str:
+        """Return the sentence for strangers: a driver's words tell of hosts and paths."""
+        return f"{self.component} is unavailable"

@@ -6,8 +6,10 @@ the pen cannot leave a default in force unseen.
 
 import difflib
 import hashlib
+import ipaddress
 import os
 import tempfile
+import zoneinfo
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -16,6 +18,7 @@ from typing import Annotated, Final, Literal, get_type_hints
 import msgspec
 from msgspec import Meta
 
+from models.addresses import parse_networks
 from models.errors import StanchionError
 
 PREFIX: Final = "STANCHION_"
@@ -97,6 +100,20 @@ class Settings:
     archive_after_s: WholeSeconds = 86_400
     delete_after_s: WholeSeconds = 604_800
 
+    # People
+    session_s: WholeSeconds = 86_400
+    token_s: WholeSeconds = 43_200
+    token_key_s: WholeSeconds = 2_592_000
+    login_failures_max: Count = 5
+    login_address_failures_max: Count = 20
+    login_lock_s: WholeSeconds = 30
+    login_lock_max_s: WholeSeconds = 900
+    audit_keep_s: WholeSeconds = 31_536_000
+
+    # How often somebody may ask, by name; limit_subjects_max is of each process
+    logins_per_minute_max: Count = 30
+    limit_subjects_max: Count = 100_000
+
     # Events to live clients
     events_kept_max: Count = 10_000
     event_readers_max: Count = 10_000
@@ -172,7 +189,10 @@ def port_of(address: str) -> int:
 
 def is_loopback(host: str) -> bool:
     """Say whether a host name or address reaches this machine only."""
-    return host in {"localhost", "::1"} or host.startswith("127.")
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:  # a name; other names than this one may be pointed at loopback by anybody
+        return host == "localhost"
 
 
 def _default_data(environ: Mapping[str, str]) -> str:
@@ -200,11 +220,31 @@ def _check(settings: Settings) -> None:
             _check_address(name, address)
     if not settings.bind:
         raise SettingsError(_variable("bind"), "expected at least one host:port")
+    if settings.timezone:
+        _check_timezone(settings.timezone)
     for name, (starts, expected) in _URLS.items():
         if not getattr(settings, name).startswith(starts):
             raise SettingsError(_variable(name), f"expected {expected}")
+    try:
+        parse_networks(settings.trusted_proxies)
+    except ValueError as error:
+        raise SettingsError(_variable("trusted_proxies"), str(error)) from None
+    _check_limits(settings)
+
+
+def _check_limits(settings: Settings) -> None:
+    if settings.batch_messages_max > settings.flush_waiting_max:
+        raise SettingsError(_variable("batch_messages_max"), "expected at most FLUSH_WAITING_MAX")
     if settings.delete_after_s < settings.archive_after_s:
         raise SettingsError(_variable("delete_after_s"), "expected at least ARCHIVE_AFTER_S")
+
+
+def _check_timezone(name: str) -> None:
+    try:
+        zoneinfo.ZoneInfo(name)
+    except (zoneinfo.ZoneInfoNotFoundError, ValueError):
+        reason = f"expected a name such as Europe/Berlin, got {name!r}"
+        raise SettingsError(_variable("timezone"), reason) from None
 
 
 def _check_address(name: str, address: str) -> None:

@@ -22,6 +22,10 @@ from models.messages.statements.lease import lease
 from models.messages.statements.settle import collect_lapsed, first_lease_end_ms, give_back
 
 _FLIGHTS_MAX: Final = 2
+# How long nobody looks whether a waiting caller has hung up.
+_UNWATCHED_S: Final = 0.05
+# How long to wait before leases that nobody took are given back to a database that was away.
+_GIVE_BACK_PAUSES_S: Final = (0.5, 1.0, 2.0, 4.0, 8.0, 16.0)
 
 log: Final = structlog.get_logger(__name__)
 
@@ -33,6 +37,32 @@ class _Claim:
     leases: list[Lease]
     lapsed: list[Returned]
     looked: tuple[int, int | None] | None
+
+
+class _Patience:
+    """Lets a waiter give up when its time is over or its caller hung up.
+
+    Most get their message at once, and whoever gets one is asked whether somebody still listens:
+    a task that watches the caller is only made for a waiter who has to wait.
+    """
+
+    def __init__(self, waiter: Waiter, timeout_s: float) -> None:
+        self._loop: Final = asyncio.get_running_loop()
+        self._waiter: Final = waiter
+        self._rest_s: Final = max(0.0, timeout_s - _UNWATCHED_S)
+        self._watch: asyncio.Task[None] | None = None
+        self._alarm = self._loop.call_later(min(timeout_s, _UNWATCHED_S), self._begin)
+
+    def _begin(self) -> None:
+        self._alarm = self._loop.call_later(self._rest_s, self._waiter.give_up)
+        self._watch = self._loop.create_task(self._waiter.caller.hung_up())
+        self._watch.add_done_callback(lambda _: self._waiter.give_up())
+
+    def end(self) -> None:
+        """Leave the waiter alone."""
+        self._alarm.cancel()
+        if self._watch is not None:
+            self._watch.cancel()
 
 
 class Dispatcher:
@@ -117,15 +147,11 @@ class Dispatcher:
     async def _wait(self, waiter: Waiter, timeout_s: float) -> Lease | None:
         if not waiter.waits:
             return await waiter.future
-        loop = asyncio.get_running_loop()
-        alarm = loop.call_later(timeout_s, waiter.give_up)
-        watch = loop.create_task(waiter.caller.hung_up())
-        watch.add_done_callback(lambda _: waiter.give_up())
+        patience = _Patience(waiter, timeout_s)
         try:
             return await waiter.future
         finally:
-            alarm.cancel()
-            watch.cancel()
+            patience.end()
 
     def _launch_soon(self) -> None:
         if self._free_slots and not self._launch_is_due:
@@ -141,16 +167,17 @@ class Dispatcher:
             flight.add_done_callback(self._flights.discard)
 
     async def _fly(self, groups: list[list[Waiter]], slot: int) -> None:
+        untaken: list[Lease] = []
         try:
             claim = await self._database.run(
-                lambda connection: self._claim(connection, groups, slot), durable=False
+                lambda connection: self._claim(connection, groups, slot),
+                durable=False,
+                late=self._undo,
             )
+            untaken = self._hand_out(groups, claim)
         except Exception as error:  # noqa: BLE001 -- it is handed to those who wait for it
             for waiter in _all(groups):
                 waiter.fail(error)
-            untaken = []
-        else:
-            untaken = self._hand_out(groups, claim)
         for group in groups:
             if self._is_draining:  # they were on their way when the others were told
                 for waiter in group:
@@ -161,6 +188,13 @@ class Dispatcher:
         self._set_alarm()
         if untaken:
             await self._give_back(untaken)
+
+    def _undo(self, claim: _Claim) -> None:
+        """Give back what a claim brought that nobody waited for any more."""
+        if claim.leases:
+            task = asyncio.create_task(self._give_back(claim.leases))
+            self._flights.add(task)
+            task.add_done_callback(self._flights.discard)
 
     def _claim(
         self, connection: Connection, groups: Sequence[Sequence[Waiter]], slot: int
@@ -209,12 +243,19 @@ class Dispatcher:
     async def _give_back(self, untaken: Sequence[Lease]) -> None:
         """Undo leases that nobody takes, as if they had never been."""
         helds = [Held(given.id, given.lock_token) for given in untaken]
-        try:
-            await self._database.run(
-                lambda connection: give_back(connection, helds, shard=self._shard), durable=False
-            )
-        except UnavailableError as error:  # they lapse instead
-            log.warning("lease_not_given_back", count=len(helds), reason=str(error))
+        for pause_s in _GIVE_BACK_PAUSES_S:
+            try:
+                await self._database.run(
+                    lambda connection: give_back(connection, helds, shard=self._shard),
+                    durable=False,
+                )
+            except UnavailableError as error:
+                log.warning("lease_not_given_back", count=len(helds), reason=str(error))
+                if self._is_draining:
+                    break  # they lapse instead
+                await asyncio.sleep(pause_s)
+            else:
+                break
         self.wake(None)
 
     def _set_alarm(self) -> None:

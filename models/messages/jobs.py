@@ -12,6 +12,9 @@ from models.messages.statements import archive, counts, settle
 DOMAIN: Final = facts.DOMAIN
 # The worker's shard of the counters; those of API processes are small numbers.
 _SHARD: Final = 1_000_000
+# Written at night only, so that a recount's snapshot meets no other writer.
+_NIGHT_SHARD: Final = 1_000_001
+_RECOUNT_TIMEOUT_S: Final = 3_600.0
 _ROWS_MAX: Final = 500
 
 
@@ -66,17 +69,21 @@ def grow_old(
 def fold_counters(database: Database) -> None:
     """Sum the counters of all writers into one row each."""
     with database.begin() as connection:
-        counts.fold_counters(connection, _SHARD)
+        shards = counts.read_shards(connection)
+    for shard in shards:
+        if shard != _NIGHT_SHARD:
+            with database.begin() as connection:
+                counts.fold_shard(connection, shard, _NIGHT_SHARD)
 
 
 def recount(database: Database) -> dict[tuple[str, str, str], tuple[int, int]]:
     """Check the counters against the tables and set them right.
 
     Returns (queue, type, state) and the numbers (counter, table) where they differed: always
-    empty, unless somebody wrote to the tables by hand. Holds writers off while it counts.
+    empty, unless somebody wrote to the tables by hand. Both are read as of one moment, and the
+    difference is added, so nobody has to wait for it.
     """
-    with database.begin() as connection:
-        counts.lock_for_recount(connection)
+    with database.snapshot(timeout_s=_RECOUNT_TIMEOUT_S) as connection:
         kept = {
             (queue, type_, state): n for queue, type_, state, n in counts.read_counters(connection)
         }
@@ -86,6 +93,6 @@ def recount(database: Database) -> dict[tuple[str, str, str], tuple[int, int]]:
             for key in kept.keys() | counted.keys()
             if kept.get(key, 0) != counted.get(key, 0)
         }
-        if differences:
-            counts.replace_counters(connection, _SHARD, counted)
+        changes = {key: true - kept_n for key, (kept_n, true) in differences.items()}
+        counts.correct_counters(connection, _NIGHT_SHARD, changes)
     return differences

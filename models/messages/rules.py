@@ -15,6 +15,7 @@ LEASE_DEFAULT_MS: Final = 30_000
 LEASE_MIN_MS: Final = 1_000
 DEFAULT_QUEUE: Final = "default"
 LAPSED: Final = "lease expired"
+NO_REASON: Final = "given back without a reason"
 # What a consumer says about a failure is for people to read; the rest of a long trace is cut off.
 ERROR_CHARACTERS_MAX: Final = 10_000
 
@@ -210,8 +211,11 @@ def state_after_failure(attempt_count: int, max_attempts: int) -> MessageState:
 
 
 def cut_error(error: str | None) -> str | None:
-    """Shorten what a consumer said about a failure to ERROR_CHARACTERS_MAX."""
-    if error is None or len(error) <= ERROR_CHARACTERS_MAX:
+    """Shorten what a consumer said about a failure, and take out what no database can keep."""
+    if error is None:
+        return None
+    error = error.replace("\0", "\N{REPLACEMENT CHARACTER}")
+    if len(error) <= ERROR_CHARACTERS_MAX:
         return error
     return error[: ERROR_CHARACTERS_MAX - 1] + "…"
 

@@ -12,6 +12,7 @@ from sqlalchemy import Connection, Row
 from models.errors import StanchionError
 from models.messages.rules import (
     DEFAULT_QUEUE,
+    NO_REASON,
     PRIORITY_MAX,
     Counts,
     Enqueued,
@@ -112,23 +113,21 @@ class Reject:
             Held(row["id"], row["lock_token"]): row
             for row in settle.take_back(connection, [item.held for item in items])
         }
-        outcomes: list[Returned | StanchionError] = []
-        found = _find_missing(connection, [item.held for item in items if item.held not in taken])
+        outcomes: list[Returned | None] = []
         for item in items:
-            row = taken.pop(item.held, None)
-            if row is None:  # also the second of two equal ones in a group
-                outcomes.append(_refusal(item.held, found.get(item.held.id)))
-                continue
-            error = cut_error(item.error) or row["last_error"]
-            outcomes += settle.put_back(
-                connection,
-                [{**row, "last_error": error}],
-                reason="nack",
-                now_ms=now_ms,
-                tally=tally,
+            row = taken.pop(item.held, None)  # the second of two equal ones finds nothing
+            outcomes.append(
+                None if row is None else _put_back(connection, row, item, now_ms, tally)
             )
         counts.bump(connection, self._shard + slot, tally)
-        return outcomes
+        refused = [
+            item.held for item, outcome in zip(items, outcomes, strict=True) if outcome is None
+        ]
+        found = _find_missing(connection, refused)
+        return [
+            _refusal(item.held, found.get(item.held.id)) if outcome is None else outcome
+            for item, outcome in zip(items, outcomes, strict=True)
+        ]
 
 
 class Extend:
@@ -171,6 +170,16 @@ def read_status(connection: Connection) -> QueueStatus:
         oldest_queued_at_ms=min((oldest for oldest, _ in ends), default=None),
         newest_queued_at_ms=max((newest for _, newest in ends), default=None),
     )
+
+
+def _put_back(
+    connection: Connection, row: Mapping[Any, Any], item: Rejection, now_ms: int, tally: Tally
+) -> Returned:
+    error = cut_error(item.error)
+    [returned] = settle.put_back(
+        connection, [row], reason=error or NO_REASON, error=error, now_ms=now_ms, tally=tally
+    )
+    return returned
 
 
 def _find_missing(connection: Connection, helds: Sequence[Held]) -> Mapping[int, Row[Any]]:

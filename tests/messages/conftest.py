@@ -2,10 +2,11 @@
 
 import asyncio
 import itertools
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 
 import pytest
 
+from models import clock
 from models.database import Database
 from models.events import Event
 from models.messages.rules import Lease, LeaseRequest, NewMessage
@@ -53,15 +54,21 @@ class Queue:
     def __init__(self, database: Database, limits: MessageLimits | None = None) -> None:
         self.database = database
         self.now_ms = 1_000_000
+        self._clock: Callable[[], int] = lambda: self.now_ms
         self.recorder = Recorder()
         self.service = MessageService(
             database,
             self.recorder,
-            clock=lambda: self.now_ms,
+            clock=lambda: self._clock(),  # noqa: PLW0108 -- it may be changed later
             process=0,
             limits=limits or MessageLimits(),
         )
         self._tokens = itertools.count()
+
+    def follow_the_clock(self) -> None:
+        """Let time pass by itself from now on."""
+        self._clock = clock.now_ms
+        self.now_ms = clock.now_ms()
 
     async def put(self, *messages: NewMessage) -> list[int]:
         return (await self.service.enqueue(messages, now_ms=self.now_ms)).ids

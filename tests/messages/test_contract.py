@@ -343,6 +343,47 @@ def test_dequeue_names_the_wrong_parameter(http: httpx.Client, query: str, field
     assert list(answer.json()["details"]) == [field]
 
 
+@pytest.mark.parametrize(
+    "content",
+    [
+        b'{"priority": 99, "payload": {',
+        b'{"priority": 99, "payload": {}, "type": "\xff"}',
+        b'{"priority": 99, "payload": ' + b'{"a":' * 50_000 + b"1" + b"}" * 50_001,
+        b'{"payload": {}, "max_attempts": 1e400}',
+        b'{"payload": {}, "max_attempts": 1.5}',
+    ],
+)
+def test_text_that_is_broken_behind_a_wrong_field_is_refused(
+    http: httpx.Client, content: bytes
+) -> None:
+    answer = http.post(
+        "/api/queue/message", content=content, headers={"Content-Type": "application/json"}
+    )
+
+    assert answer.status_code == 400, answer.text
+    assert answer.json()["details"]
+
+
+def test_large_bad_batch_is_refused_in_a_few_words(http: httpx.Client) -> None:
+    for messages in ([0] * 300_000, [{"payload": 1}] * 1_000, [{}] * 1_000):
+        answer = http.post("/api/queue/batch", json={"messages": messages})
+        assert answer.status_code == 400
+        assert 1 <= len(answer.json()["details"]) <= 20
+
+
+@pytest.mark.parametrize("token", ["a\0b", "a\nb", "x" * 65])
+def test_token_that_never_was_is_refused(http: httpx.Client, token: str) -> None:
+    answer = http.post("/api/queue/ack", json={"id": "msg_0000000000000001", "lock_token": token})
+
+    assert answer.status_code == 400
+    assert list(answer.json()["details"]) == ["lock_token"]
+
+
+def test_two_slashes_lead_nowhere(http: httpx.Client) -> None:
+    for path in ("//api/queue/metrics", "///metrics", "/api//queue/metrics", "//health"):
+        assert http.get(f"{http.base_url}{path}").status_code == 404
+
+
 def test_payload_that_is_not_utf8_is_refused(http: httpx.Client) -> None:
     answer = http.post(
         "/api/queue/message",

@@ -1,10 +1,16 @@
 """What the service promises, on both databases."""
 
 import asyncio
+import os
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
+from sqlalchemy import text
 
-from models.errors import LimitError
+from models.database import Database
+from models.errors import LimitError, UnavailableError
 from models.messages.rules import (
     Held,
     InvalidStateError,
@@ -149,7 +155,7 @@ async def test_reject_returns_the_message_to_its_place_until_its_last_attempt(
     assert lease.id == first
     returned = await queue.service.reject(Held(first, lease.lock_token), None, now_ms=queue.now_ms)
 
-    assert (returned.state, returned.error) == (MessageState.DEAD, "too hot")
+    assert (returned.state, returned.error) == (MessageState.DEAD, None)
     assert await queue.counts() == {"queued": 1, "dead": 1}
     assert queue.recorder.names()[-2:] == ["nack", "dead"]
 
@@ -196,8 +202,8 @@ async def test_bad_row_in_a_group_fails_alone(queue: Queue) -> None:
     assert await queue.counts() == {"queued": 2}
 
 
-async def test_too_many_waiting_writes_are_refused(database: object) -> None:
-    queue = Queue(database, MessageLimits(flush_rows_max=1, flush_waiting_max=5))  # type: ignore[arg-type]
+async def test_too_many_waiting_writes_are_refused(database: Database) -> None:
+    queue = Queue(database, MessageLimits(flush_rows_max=1, flush_waiting_max=5))
 
     outcomes = await asyncio.gather(
         *(queue.put(NewMessage("{}")) for _ in range(20)), return_exceptions=True
@@ -284,8 +290,8 @@ async def test_drain_answers_those_who_wait(queue: Queue) -> None:
     assert await queue.take(timeout_s=30) is None
 
 
-async def test_waiting_consumer_gets_a_message_whose_lease_ends(database: object) -> None:
-    queue = Queue(database)  # type: ignore[arg-type]
+async def test_waiting_consumer_gets_a_message_whose_lease_ends(database: Database) -> None:
+    queue = Queue(database)
     await queue.put(NewMessage("{}", lease_ms=1_000))
     first = await queue.take()
     assert first is not None
@@ -322,3 +328,99 @@ async def test_drain_answers_those_whose_try_is_under_way(queue: Queue) -> None:
     queue.service.drain()
 
     assert await asyncio.wait_for(waiting, 5) is None
+
+
+async def test_reject_twice_at_once_succeeds_once(queue: Queue) -> None:
+    await queue.put(NewMessage("{}"))
+    lease = await queue.take()
+    assert lease is not None
+    rejections = [
+        queue.service.reject(Held(lease.id, token), "x", now_ms=queue.now_ms)
+        for token in ("lt_stranger", lease.lock_token, lease.lock_token)
+    ]
+
+    outcomes = await asyncio.gather(*rejections, return_exceptions=True)
+
+    kinds = [type(outcome).__name__ for outcome in outcomes]
+    assert kinds == ["LockLostError", "Returned", "LockLostError"]
+    assert await queue.counts() == {"queued": 1}
+
+
+async def test_error_with_a_character_no_database_keeps_is_kept_without_it(queue: Queue) -> None:
+    await queue.put(NewMessage("{}"))
+    lease = await queue.take()
+    assert lease is not None
+
+    held = Held(lease.id, lease.lock_token)
+    returned = await queue.service.reject(held, "a\0b", now_ms=queue.now_ms)
+
+    assert returned.error == "a\ufffdb"
+
+
+async def test_reason_of_a_death_is_the_last_one(queue: Queue) -> None:
+    await queue.put(NewMessage("{}", max_attempts=2, lease_ms=1_000))
+    lease = await queue.take()
+    assert lease is not None
+    held = Held(lease.id, lease.lock_token)
+    await queue.service.reject(held, "too hot", now_ms=queue.now_ms)
+    await queue.take()
+    queue.now_ms += 1_000
+    await queue.take()
+
+    with queue.database.begin() as connection:
+        reason = connection.execute(text("SELECT reason FROM message_dead")).scalar_one()
+
+    assert reason == "lease expired"
+
+
+async def test_claim_that_commits_too_late_is_undone(queue: Queue, database_url: str) -> None:
+    if queue.database.is_sqlite:
+        pytest.skip("SQLite has no server that could be frozen")
+    hasty_database = Database(database_url, connections_max=6, timeout_s=0.3)
+    hasty = Queue(hasty_database)
+    await hasty.put(NewMessage("{}"))
+    assert await hasty.take(type_="none of it") is None  # opens the connection to be frozen
+    with frozen_backends(queue.database), pytest.raises(UnavailableError):
+        await hasty.take()
+
+    lease = await queue.take(timeout_s=20)
+
+    assert lease is not None
+    assert lease.attempt_count == 1
+    await hasty.service.close()
+    hasty_database.close()
+
+
+async def test_waiting_consumer_is_rung_up_when_a_lease_ends(database: Database) -> None:
+    queue = Queue(database)
+    queue.follow_the_clock()
+    await queue.put(NewMessage("{}", lease_ms=1_000))
+    first = await queue.take()
+    assert first is not None
+
+    # The recheck comes after five seconds only, so it is the end of the lease that wakes.
+    again = await queue.take(timeout_s=3)
+
+    assert again is not None
+    assert again.id == first.id
+    await queue.service.close()
+
+
+@contextmanager
+def frozen_backends(database: Database) -> Iterator[None]:
+    """Stop every server process of the database but the one that tells which there are."""
+    with database.begin() as connection:
+        pids = connection.execute(
+            text(
+                "SELECT pid FROM pg_stat_activity WHERE pid <> pg_backend_pid()"
+                " AND datname = current_database() AND application_name = 'stanchion'"
+            )
+        ).scalars()
+        frozen = list(pids)
+    for pid in frozen:
+        os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        for pid in frozen:
+            os.kill(pid, signal.SIGCONT)

@@ -1,16 +1,16 @@
 """Where messages are and how many: counters kept by every commit, never a COUNT of the tables."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from sqlalchemy import (
     Connection,
     Row,
     Table,
+    bindparam,
     cast,
     delete,
     func,
-    insert,
     literal,
     null,
     select,
@@ -75,21 +75,34 @@ def read_counters(connection: Connection) -> list[tuple[str, str, str, int]]:
     return [(row.queue, row.type, row.state, int(row.n)) for row in connection.execute(_COUNTS)]
 
 
-def fold_counters(connection: Connection, shard: int) -> None:
-    """Sum all shards into one, so that shards of processes long gone do not pile up."""
-    gone = connection.execute(
-        delete(tables.counter).returning(
-            tables.counter.c.queue,
-            tables.counter.c.type,
-            tables.counter.c.state,
-            tables.counter.c.n,
-        )
+def read_shards(connection: Connection) -> list[int]:
+    """Return the shards that hold counters."""
+    shards = select(tables.counter.c.shard).distinct().order_by(tables.counter.c.shard)
+    return list(connection.execute(shards).scalars())
+
+
+_SHARD_ROWS: Final = (
+    select(
+        tables.counter.c.queue, tables.counter.c.type, tables.counter.c.state, tables.counter.c.n
     )
-    sums: dict[tuple[str, str, str], int] = {}
-    for row in gone:
-        key = (row.queue, row.type, row.state)
-        sums[key] = sums.get(key, 0) + row.n
-    _add(connection, shard, ((key, n) for key, n in sorted(sums.items()) if n))
+    .where(tables.counter.c.shard == bindparam("old_shard"))
+    .with_for_update()
+)
+
+
+def fold_shard(connection: Connection, old_shard: int, shard: int) -> None:
+    """Add the counters of one shard to those of another, so that shards do not pile up.
+
+    The rows are locked in the order in which their writer takes them: no two can deadlock.
+    """
+    order = (tables.counter.c.queue, tables.counter.c.type, tables.counter.c.state)
+    if connection.dialect.name == "postgresql":
+        ordered = _SHARD_ROWS.order_by(*(column.collate("C") for column in order))
+    else:
+        ordered = _SHARD_ROWS.order_by(*order)
+    rows = connection.execute(ordered, {"old_shard": old_shard}).all()
+    connection.execute(delete(tables.counter).where(tables.counter.c.shard == old_shard))
+    _add(connection, shard, (((row.queue, row.type, row.state), row.n) for row in rows if row.n))
 
 
 def count_tables(connection: Connection, archived_until_ms: int) -> dict[tuple[str, str, str], int]:
@@ -113,28 +126,11 @@ def count_tables(connection: Connection, archived_until_ms: int) -> dict[tuple[s
     return counted
 
 
-def replace_counters(
-    connection: Connection, shard: int, counted: dict[tuple[str, str, str], int]
+def correct_counters(
+    connection: Connection, shard: int, changes: Mapping[tuple[str, str, str], int]
 ) -> None:
-    """Set the counters to what was counted."""
-    connection.execute(delete(tables.counter))
-    rows = [
-        {"shard": shard, "queue": queue, "type": type_, "state": state, "n": n}
-        for (queue, type_, state), n in sorted(counted.items())
-    ]
-    if rows:
-        connection.execute(insert(tables.counter), rows)
-
-
-def lock_for_recount(connection: Connection) -> None:
-    """Hold every other writer off until the end of the transaction; SQLite does so anyway."""
-    if connection.dialect.name == "postgresql":
-        connection.execute(
-            text(
-                "LOCK TABLE message_ready, message_leased, message_dead, message_done,"
-                " message_counter IN SHARE ROW EXCLUSIVE MODE"
-            )
-        )
+    """Add what the counters lack, negative where they have too much."""
+    _add(connection, shard, sorted(changes.items()))
 
 
 _ENDS_OF_LANE: Final = text(

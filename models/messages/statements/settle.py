@@ -160,7 +160,7 @@ def put_dead(
     values = [
         {
             **{name: row[name] for name in tables.MESSAGE_COLUMNS},
-            "reason": row["last_error"] or reason,
+            "reason": reason,
             "died_at_ms": now_ms,
         }
         for row in rows
@@ -174,17 +174,19 @@ def put_back(
     rows: Iterable[Mapping[Any, Any]],
     *,
     reason: str,
+    error: str | None = None,
     now_ms: int,
     tally: Tally,
 ) -> list[Returned]:
     """Let messages that were taken from their consumers wait again, or die of their last attempt.
 
-    `reason` is kept for a dead message whose consumer gave none.
+    `reason` is kept with the message, `error` is what the consumer said.
     """
     queued: list[Mapping[Any, Any]] = []
     died: list[Mapping[Any, Any]] = []
     returned: list[Returned] = []
-    for row in rows:
+    for taken in rows:
+        row = {**taken, "last_error": reason}
         state = state_after_failure(row["attempt_count"], row["max_attempts"])
         (died if state is MessageState.DEAD else queued).append(row)
         tally.move(row["queue"], row["type"], source=MessageState.PROCESSING, target=state)
@@ -196,7 +198,7 @@ def put_back(
                 state=state,
                 attempt_count=row["attempt_count"],
                 max_attempts=row["max_attempts"],
-                error=row["last_error"],
+                error=error,
             )
         )
     put_ready(connection, queued)

@@ -1,0 +1,91 @@
+"""What a single request to the messages queue may ask for: the part that settings decide."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from api.message_bodies import NewMessageBody
+from models.errors import InvalidError
+from models.messages.rules import ATTEMPTS_DEFAULT, LEASE_DEFAULT_MS, NewMessage
+
+_TIMEOUT_DEFAULT_S: Final = 30
+# An answer that names every message of a large batch helps nobody.
+_FAULTS_MAX: Final = 20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MessageBounds:
+    """The limits of one request. A default of the contract above its limit is the limit."""
+
+    body_bytes_max: int
+    batch_body_bytes_max: int
+    batch_messages_max: int
+    attempts_max: int
+    lease_max_s: int
+    long_poll_max_s: int
+
+    def new_message(self, body: NewMessageBody) -> NewMessage:
+        """Turn the wire's words into ours; raises InvalidError."""
+        return self._new_message(body, "")
+
+    def new_messages(self, bodies: Sequence[NewMessageBody]) -> list[NewMessage]:
+        """Turn a batch into our words; raises InvalidError that names the wrong messages."""
+        if len(bodies) > self.batch_messages_max:
+            reason = f"Expected `array` of length <= {self.batch_messages_max}"
+            raise InvalidError({"messages": reason})
+        messages: list[NewMessage] = []
+        faults: dict[str, str] = {}
+        for index, body in enumerate(bodies):
+            try:
+                messages.append(self._new_message(body, f"messages[{index}]."))
+            except InvalidError as error:
+                faults |= error.details
+                if len(faults) >= _FAULTS_MAX:
+                    break
+        if faults:
+            raise InvalidError(faults)
+        return messages
+
+    def lease_ms(self, name: str, seconds: int | None) -> int | None:
+        """Return how long a lease shall last, None for the message's own; raises InvalidError."""
+        if seconds is None:
+            return None
+        if seconds > self.lease_max_s:
+            raise InvalidError({name: f"Expected `int` <= {self.lease_max_s}"})
+        return seconds * 1000
+
+    def timeout_s(self, seconds: int | None) -> int:
+        """Return how long a consumer waits; raises InvalidError."""
+        if seconds is None:
+            return min(_TIMEOUT_DEFAULT_S, self.long_poll_max_s)
+        if seconds > self.long_poll_max_s:
+            raise InvalidError({"timeout": f"Expected `int` <= {self.long_poll_max_s}"})
+        return seconds
+
+    def _new_message(self, body: NewMessageBody, where: str) -> NewMessage:
+        attempts, seconds = body.max_attempts, body.ack_timeout_seconds
+        faults: dict[str, str] = {}
+        if attempts is None:
+            attempts = min(ATTEMPTS_DEFAULT, self.attempts_max)
+        elif attempts > self.attempts_max:
+            faults[f"{where}max_attempts"] = f"Expected `int` <= {self.attempts_max}"
+        if seconds is None:
+            seconds = min(LEASE_DEFAULT_MS // 1000, self.lease_max_s)
+        elif seconds > self.lease_max_s:
+            faults[f"{where}ack_timeout_seconds"] = f"Expected `int` <= {self.lease_max_s}"
+        try:
+            payload = str(memoryview(body.payload), "utf-8")
+        except UnicodeDecodeError:  # the parser does not look into what it hands over raw
+            payload = ""
+            faults[f"{where}payload"] = "Expected UTF-8"
+        if payload and payload[0] != "{":
+            faults[f"{where}payload"] = "Expected `object`"
+        if faults:
+            raise InvalidError(faults)
+        return NewMessage(
+            payload=payload,
+            type=body.type,
+            priority=body.priority,
+            max_attempts=attempts,
+            lease_ms=seconds * 1000,
+        )
