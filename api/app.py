@@ -17,9 +17,9 @@ from api.caller import remember_receive
 from api.live.broadcaster import Broadcaster, WakeListener
 from api.live.tail import StreamTail
 from api.message_events import EventsResource
-from api.messages import MessageBounds
+from api.message_bounds import MessageBounds
 from api.metrics import MetricsResource, RequestMetrics
-from api.middleware import Measure, RequestId
+from api.middleware import Measure, OnePath, RequestId
 from api.supervisor.addresses import reachable
 from models.database import Database
 from models.messages import facts
@@ -85,6 +85,7 @@ class Application:
         middleware: list[Any] = [
             RequestId(),
             Measure(RequestMetrics(registry)),
+            OnePath(),
             *_cors(settings),
             guard,
             _Lifespan(self._start, self._stop),
