@@ -1,0 +1,139 @@
+"""The start page moves with the server, and says so when it cannot."""
+
+import subprocess
+
+import httpx
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.browser.conftest import OpenPage
+from tests.browser.test_looks import faults_of, is_live
+from tests.servers import System
+
+pytestmark = pytest.mark.xdist_group("browser")
+
+# Counts every change of what screen readers are told to read out.
+COUNT_NEWS = """() => {
+  window.newsCount = 0;
+  const observer = new MutationObserver((changes) => { window.newsCount += changes.length; });
+  for (const region of document.querySelectorAll("[role=status], [role=alert], [aria-live]")) {
+    observer.observe(region, { childList: true, characterData: true, subtree: true });
+  }
+}"""
+
+
+def count(page: Page, state: str) -> int:
+    return int((page.locator(f"[data-text={state}]").text_content() or "").replace(",", ""))
+
+
+def test_first_message_is_sent_as_the_page_says_and_shows_at_once(open_page: OpenPage) -> None:
+    visit = open_page("/", permissions=["clipboard-read", "clipboard-write"])
+    is_live(visit.page)
+    before = count(visit.page, "queued")
+
+    visit.page.get_by_role("button", name="Copy").first.click()
+    expect(visit.page.locator("#news")).to_have_text("Copied")
+    command = visit.page.evaluate("navigator.clipboard.readText()")
+    sent = subprocess.run(["sh", "-c", f"{command} --silent"], check=True, capture_output=True)
+
+    assert b'"status":"queued"' in sent.stdout
+    expect(visit.page.locator("[data-text=queued]")).to_have_text(str(before + 1))
+    expect(visit.page.locator("figcaption")).to_have_text("Over the last two minutes: 1 in, 0 done")
+    assert faults_of(visit) == []
+
+
+def test_counts_follow_a_message_through_its_states(
+    open_page: OpenPage, http: httpx.Client
+) -> None:
+    page = open_page("/").page
+    is_live(page)
+    before = {state: count(page, state) for state in ("processing", "acknowledged", "dead")}
+
+    http.post("/api/queue/message", json={"type": "a", "payload": {}})
+    http.post("/api/queue/message", json={"type": "b", "payload": {}, "max_attempts": 1})
+    first = http.get("/api/queue/message?timeout=5&type=a").json()
+    expect(page.locator("[data-text=processing]")).to_have_text(str(before["processing"] + 1))
+    held = {"id": first["id"], "lock_token": first["lock_token"]}
+    http.post("/api/queue/ack", json=held).raise_for_status()
+    second = http.get("/api/queue/message?timeout=5&type=b").json()
+    http.post(
+        f"/api/queue/message/{second['id']}/nack",
+        json={"lock_token": second["lock_token"], "error": "no"},
+    ).raise_for_status()
+
+    for state, more in (("processing", 0), ("acknowledged", 1), ("dead", 1)):
+        expect(page.locator(f"[data-text={state}]")).to_have_text(str(before[state] + more))
+
+
+def test_numbers_that_move_are_not_read_out(open_page: OpenPage, http: httpx.Client) -> None:
+    page = open_page("/").page
+    is_live(page)
+    before = count(page, "queued")
+    page.evaluate(COUNT_NEWS)
+
+    http.post("/api/queue/batch", json={"messages": [{"payload": {}}] * 50})
+
+    expect(page.locator("[data-text=queued]")).to_have_text(str(before + 50))
+    assert page.evaluate("window.newsCount") == 0
+
+
+def test_page_that_nobody_looks_at_holds_no_connection(open_page: OpenPage) -> None:
+    page = open_page("/").page
+    is_live(page)
+
+    page.evaluate("""() => {
+      Object.defineProperty(document, "hidden", { value: true, configurable: true });
+      document.dispatchEvent(new Event("visibilitychange"));
+    }""")
+    expect(page.locator("figcaption")).to_have_text("Listening…")
+    page.evaluate("""() => {
+      Object.defineProperty(document, "hidden", { value: false });
+      document.dispatchEvent(new Event("visibilitychange"));
+    }""")
+
+    expect(page.locator("figcaption")).not_to_have_text("Listening…")
+
+
+def test_page_outlives_a_restart_of_the_server(open_page: OpenPage, own_site: System) -> None:
+    visit = open_page("/", of=own_site)
+    is_live(visit.page)
+    banner = visit.page.locator("#banner")
+    expect(banner).to_be_hidden()
+
+    own_site.running["api"].stop()
+
+    expect(banner).to_contain_text("No connection to the server")
+    expect(visit.page.locator("h1")).to_have_text("Out of reach")
+    expect(visit.page.locator(".components dd")).to_have_text(["Unknown"] * 5)
+    expect(visit.page.locator("figcaption")).to_contain_text("these numbers are from")
+
+    own_site.start("api")
+    own_site.wait_ready()
+
+    expect(banner).to_be_hidden()
+    expect(visit.page.locator("[data-component=database] dd")).to_have_text("Healthy")
+    httpx.post(f"{own_site.url}/api/queue/message", json={"payload": {}}).raise_for_status()
+    expect(visit.page.locator("[data-text=queued]")).to_have_text("1")
+
+
+def test_page_without_redis_says_what_still_runs(open_page: OpenPage, own_site: System) -> None:
+    page = open_page("/", of=own_site).page
+    is_live(page)
+
+    own_site.redis_server.stop()
+
+    expect(page.locator("[data-component=redis] dd")).to_have_text("Unhealthy")
+    expect(page.locator("[data-component=database] dd")).to_have_text("Healthy")
+    expect(page.locator("h1")).to_have_text("Running, but not all of it")
+    expect(page.locator("#banner")).to_be_hidden()
+
+
+def test_offline_is_told_at_once(open_page: OpenPage) -> None:
+    page = open_page("/").page
+    is_live(page)
+
+    page.context.set_offline(True)
+    expect(page.locator("#banner")).to_be_visible()
+    page.context.set_offline(False)
+
+    expect(page.locator("#banner")).to_be_hidden()
