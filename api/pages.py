@@ -104,7 +104,7 @@ class Page:
             self._switch(req, resp, lang)
             return
         language = languages.choose(req, self._languages)
-        name = await self._user_name(req)
+        name = await self._name(req)
         values = {
             **self._frame(req, language, name),
             **await self.values(req, language, name),
@@ -126,6 +126,13 @@ class Page:
     ) -> Mapping[str, str]:
         """Return what fills the gaps of this page alone."""
         raise NotImplementedError
+
+    async def _name(self, req: Request) -> str | None:
+        """Return the name of who is logged in; nobody is while that cannot be known."""
+        try:
+            return await asyncio.wait_for(self._user_name(req), _PATIENCE_S)
+        except (UnavailableError, TimeoutError):
+            return None
 
     def _template(self, language: Language) -> templates.Template:
         # "<" would end the element early or open a comment within it.

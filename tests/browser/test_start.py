@@ -1,14 +1,17 @@
 """The start page moves with the server, and says so when it cannot."""
 
 import subprocess
+from collections.abc import Callable
+from pathlib import Path
 
 import httpx
 import pytest
 from playwright.sync_api import Page, expect
 
+from models import migrate
 from tests.browser.conftest import OpenPage
 from tests.browser.test_looks import faults_of, is_live
-from tests.servers import System
+from tests.servers import PostgresqlServer, RedisServer, System
 
 pytestmark = pytest.mark.xdist_group("browser")
 
@@ -137,3 +140,27 @@ def test_offline_is_told_at_once(open_page: OpenPage) -> None:
     page.context.set_offline(False)
 
     expect(page.locator("#banner")).to_be_hidden()
+
+
+def test_page_without_a_database_still_comes_and_says_so(
+    open_page: OpenPage, new_folder: Callable[[str], Path], redis_server: RedisServer
+) -> None:
+    if PostgresqlServer.program("initdb") is None:
+        pytest.skip("PostgreSQL is not installed (Debian: postgresql)")
+    with PostgresqlServer(new_folder("p")) as server:
+        url = server.create_database("pages")
+        migrate.upgrade(url)
+        system = System(
+            new_folder("y"), database_url=url, redis_url=redis_server.url, processes=("api",)
+        )
+        with system:
+            page = open_page("/", of=system).page
+            is_live(page)
+
+            server.__exit__()
+
+            expect(page.locator("h1")).to_have_text("Not serving")
+            page.reload()
+            expect(page.locator("h1")).to_have_text("Not serving")
+            expect(page.locator("[data-text=queued]")).to_have_text("\N{EN DASH}")
+            expect(page.locator("#banner")).to_be_hidden()
