@@ -7,23 +7,25 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 import falcon
-from falcon.asgi import App, Request
+from falcon.asgi import App
 from prometheus_client import CollectorRegistry
 from redis.asyncio import Redis
 
 from api import errors, health, messages, openapi, pages, reference
-from api.auth import Guard
+from api.auth.access import make_access
 from api.caller import remember_receive
 from api.live.broadcaster import Broadcaster, WakeListener
 from api.live.tail import StreamTail
-from api.message_events import EventsResource
 from api.message_bounds import MessageBounds
+from api.message_events import EventsResource
 from api.metrics import MetricsResource, RequestMetrics
 from api.middleware import Measure, OnePath, RequestId
+from api.people import routes as people
 from api.supervisor.addresses import reachable
 from models.database import Database
 from models.messages import facts
 from models.messages.service import MessageLimits, MessageService
+from models.secrets import Secrets
 from models.settings import Settings
 
 _RECHECK_S: Final = 5.0
@@ -45,6 +47,7 @@ class Application:
     def __init__(
         self,
         settings: Settings,
+        secrets: Secrets,
         stores: Stores,
         *,
         process: int,
@@ -81,16 +84,19 @@ class Application:
             self._messages.wake,
         )
         registry = CollectorRegistry()
-        guard = _guard(settings)
+        access = make_access(settings, secrets, stores.database, now_ms=now_ms)
+        self._access: Final = access
         middleware: list[Any] = [
             RequestId(),
             Measure(RequestMetrics(registry)),
             OnePath(),
             *_cors(settings),
-            guard,
+            access.guard,
             _Lifespan(self._start, self._stop),
         ]
         self._app: Final[App[Any, Any]] = App(middleware=middleware)
+        # The contract of tickets writes some of its paths with a slash at the end.
+        self._app.req_options.strip_url_path_trailing_slash = True
         errors.add_handlers(self._app)
         monitor = health.HealthMonitor(
             stores.database,
@@ -100,9 +106,16 @@ class Application:
             version=version,
         )
         health.add_routes(self._app, monitor)
-        events = EventsResource(self._messages, self._tail, guard, self._draining)
+        events = EventsResource(self._messages, self._tail, access.guard, self._draining)
         self._app.add_route("/api/queue/events", events)
         routes = messages.add_routes(self._app, self._messages, _bounds(settings), now_ms=now_ms)
+        routes += people.add_routes(
+            self._app,
+            access,
+            token_s=settings.token_s,
+            body_bytes_max=settings.body_bytes_max,
+            now_ms=now_ms,
+        )
         metrics = MetricsResource(registry, self._messages, is_multiprocess=is_multiprocess)
         self._app.add_route("/metrics", metrics)
         openapi.add_routes(self._app, [*routes, ("/api/queue/events", events)], version=version)
@@ -112,7 +125,7 @@ class Application:
             _facts(settings, version),
             monitor=monitor,
             messages=self._messages,
-            user_name=_nobody,
+            user_name=access.name_of,
         )
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
@@ -127,11 +140,13 @@ class Application:
         self._messages.drain()
 
     async def _start(self) -> None:
+        await self._access.keys.refresh()
         for run in (
             self._broadcaster.run(),
             self._tail.run(),
             self._listener.run(),
             self._watch_redis(),
+            self._access.keys.run(),
         ):
             self._tasks.add(asyncio.create_task(run))
 
@@ -143,6 +158,7 @@ class Application:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._broadcaster.flush(), 1.0)
+        self._access.people.close()
         await self._stores.redis.aclose()
         await self._stores.redis_for_waiting.aclose()
         await asyncio.to_thread(self._stores.database.close)
@@ -171,15 +187,6 @@ class _Lifespan:
         await self._stop()
 
 
-def _guard(settings: Settings) -> Guard:
-    return Guard(
-        secret_key=settings.secret_key,
-        bind=settings.bind,
-        trusted_proxies=settings.trusted_proxies,
-        cors_origins=settings.cors_origins,
-    )
-
-
 def _facts(settings: Settings, version: str) -> pages.Facts:
     return pages.Facts(
         version=version,
@@ -187,10 +194,6 @@ def _facts(settings: Settings, version: str) -> pages.Facts:
         flower_url=f"http://{reachable(settings.flower_bind)}",
         needs_key=settings.secret_key is not None,
     )
-
-
-async def _nobody(_req: Request) -> str | None:
-    return None
 
 
 def _cors(settings: Settings) -> list[Any]:

@@ -6,11 +6,11 @@ from importlib.metadata import version
 from typing import Final
 
 from api.app import Application, Stores
-from api.auth import check_exposure
 from api.health import BrokerCheck, broker_answers
 from models import redis
 from models.clock import now_ms
 from models.database import Database
+from models.secrets import ensure_secrets
 from models.settings import Settings, load_settings
 
 # Processes that write at the same time count in rows of their own, if their numbers differ; two
@@ -20,9 +20,9 @@ _PROCESSES: Final = 32
 
 def _make() -> Application:
     settings = load_settings(os.environ)
-    check_exposure(settings)
     return Application(
         settings,
+        ensure_secrets(settings),
         Stores(
             database=Database(
                 settings.database_url,

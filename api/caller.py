@@ -6,8 +6,12 @@ from typing import Any, Final
 
 from falcon.asgi import Request
 
+from models.addresses import is_within, parse_address, parse_networks
+
 Receive = Callable[[], Awaitable[dict[str, Any]]]
 _RECEIVE: Final = "stanchion.receive"
+# What stands for the address of a client whose proxy does not tell it.
+UNKNOWN_ADDRESS: Final = "unknown"
 
 
 def remember_receive(scope: dict[str, Any], receive: Receive) -> None:
@@ -43,17 +47,56 @@ class HttpCaller:
             self._is_gone = told["type"] == "http.disconnect"
 
 
-def client_address(req: Request, trusted_proxies: Sequence[str]) -> str:
-    """Return the client's address: the last forwarded one that no trusted proxy stands for.
+class Proxies:
+    """What is known of a caller who comes through proxies: only trusted ones are believed."""
 
-    A peer that is no trusted proxy may write what it likes into X-Forwarded-For.
-    """
-    address: str = req.remote_addr
-    hops = [hop.strip() for hop in (req.get_header("X-Forwarded-For") or "").split(",")]
-    while address in trusted_proxies and hops:
-        if hop := hops.pop():
-            address = hop
-    return address
+    def __init__(self, trusted: Sequence[str]) -> None:
+        """`trusted` are addresses and networks; a unix socket's peer is trusted always."""
+        self._trusted: Final = parse_networks(trusted)
+
+    def client_address(self, req: Request) -> str:
+        """Return the client's address: the last forwarded one that no trusted proxy stands for.
+
+        A peer that is no trusted proxy may write what it likes into X-Forwarded-For.
+        """
+        return self.address_behind(req.remote_addr, req.get_header("X-Forwarded-For"))
+
+    def address_behind(self, peer: str, forwarded_for: str | None) -> str:
+        """Return the client's address, given the peer's and what X-Forwarded-For says.
+
+        What is no address makes the client unknown: it is not the proxy, which may be trusted.
+        """
+        address = peer
+        hops = forwarded_for.split(",") if forwarded_for else []
+        while hops and self._is_trusted(address):
+            hop = hops.pop()
+            if not hop.strip():
+                continue
+            parsed = parse_address(hop)
+            if parsed is None:
+                return UNKNOWN_ADDRESS
+            address = str(parsed)
+        return address
+
+    def is_secure(self, req: Request) -> bool:
+        """Say whether the client speaks TLS, to us or to a trusted proxy."""
+        if req.scheme in {"https", "wss"}:
+            return True
+        said = req.get_header("X-Forwarded-Proto")
+        return said == "https" and self._is_trusted(req.remote_addr)
+
+    def host(self, req: Request) -> str:
+        """Return the host and port that the client asked for, as far as it can be believed."""
+        said = req.get_header("X-Forwarded-Host")
+        if said and self._is_trusted(req.remote_addr):
+            return said.rpartition(",")[2].strip()
+        return req.get_header("Host") or ""
+
+    def _is_trusted(self, peer: str) -> bool:
+        if not peer:
+            return True  # of a unix socket, which only this machine reaches
+        address = parse_address(peer)
+        return address is not None and is_within(address, self._trusted)
 
 
 def is_loopback_address(address: str) -> bool:

@@ -18,12 +18,13 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Final
 
+from api.people import commands as people
 from models.errors import ConflictError, StanchionError
 from models.log import set_up_log
 from models.secrets import ensure_secrets
 from models.settings import Settings, SettingsError, host_of, is_loopback, load_settings, port_of
 
-_TASK_QUEUES: Final = "system,messages"
+_TASK_QUEUES: Final = "system,messages,people"
 # gunicorn and Celery put the current folder on the path of imports, so it holds nothing.
 _EMPTY_FOLDER: Final = "run"
 _RELAY_STOP_S: Final = 2
@@ -68,8 +69,8 @@ def up(settings: Settings, _options: argparse.Namespace) -> int:
     """Run everything here, in the foreground."""
     from api.supervisor import prepare_data_folder, supervise  # noqa: PLC0415
 
-    require_key(settings, "bind", settings.bind)
     prepare_data_folder(settings.data_dir)
+    require_key(settings, "bind", settings.bind)
     color = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
     return asyncio.run(supervise(settings, os.environ, color=color))
 
@@ -133,6 +134,7 @@ def migrate(settings: Settings, options: argparse.Namespace) -> int:
     was = migrations.current(settings.database_url)
     migrations.upgrade(settings.database_url)
     now = migrations.head()
+    people.make_first_admin(settings)
     if options.json:
         print(json.dumps({"was": was, "now": now}))
     else:
@@ -171,7 +173,10 @@ def version(_settings: Settings, options: argparse.Namespace) -> int:
 
 _COMMANDS: Final = {
     command.__name__: command
-    for command in (up, api, relay, worker, beat, flower, migrate, doctor, version)
+    for command in (
+        *(up, api, relay, worker, beat, flower, migrate),
+        *(people.user, people.key, doctor, version),
+    )
 }
 _ANSWERS_PROGRAMS: Final = ("migrate", "doctor", "version")
 
@@ -187,7 +192,10 @@ def release() -> str:
 def require_key(settings: Settings, name: str, addresses: Sequence[str]) -> None:
     """Raise SettingsError where strangers could reach an API that is open to everybody."""
     public = [address for address in addresses if not is_loopback(host_of(address))]
-    if public and settings.secret_key is None:
+    if not public or settings.secret_key is not None:
+        return
+    _make_data_folder(settings)
+    if not people.has_keys(settings):
         reason = f"expected a key, since STANCHION_{name.upper()} has a public address: {public[0]}"
         raise SettingsError("STANCHION_SECRET_KEY", reason)
 
@@ -271,14 +279,17 @@ def _parser() -> argparse.ArgumentParser:
         epilog="Settings are environment variables; docs/settings.md lists them.",
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    parsers: dict[str, argparse.ArgumentParser] = {}
     for name, command in _COMMANDS.items():
         said = (command.__doc__ or "").strip()
         one = commands.add_parser(name, help=said.rstrip("."), description=said)
+        parsers[name] = one
         if name in _ANSWERS_PROGRAMS:
             one.add_argument("--json", action="store_true", help="answer in JSON")
         if name == "worker":
             one.add_argument("--queues", default=_TASK_QUEUES, help="default: %(default)s")
             one.add_argument("--name", default="worker", help="tells workers of a host apart")
+    people.add_arguments(parsers["user"], parsers["key"])
     return parser
 
 

@@ -13,7 +13,7 @@ from typing import Final
 import msgspec
 from falcon.asgi import Request, Response, SSEvent
 
-from api.auth import Guard
+from api.auth.guard import Guard
 from api.live.tail import LiveEvent, Reader, StreamTail, place_of
 from api.message_bodies import metrics
 from api.operations import Answer, operation
@@ -64,7 +64,9 @@ class EventsResource:
                 raise InvalidError({"Last-Event-ID": "Expected an id of this stream"}) from None
         resp.set_header("Cache-Control", "no-store")
         resp.set_header("X-Accel-Buffering", "no")  # nginx shall not hold events back
-        resp.sse = self._stream(offset, sees_all=self._guard.shows_key(req))
+        stream = self._stream(offset, sees_all=self._guard.shows_key(req))
+        # The first step takes a place in the stream, or refuses; only then the client is told yes.
+        resp.sse = _after(await anext(stream), stream)
 
     async def _stream(self, offset: str | None, *, sees_all: bool) -> AsyncIterator[SSEvent]:
         async with self._tail.reader() as reader:
@@ -72,10 +74,11 @@ class EventsResource:
             yield await self._readings.event()
             last = (0, 0, 0)
             if offset is not None:
-                last = place_of(offset)
                 try:
                     if not await self._tail.is_kept(offset):
                         yield SSEvent(event="resync", data=b"{}")
+                    else:
+                        last = place_of(offset)
                     async for live in self._tail.replay(offset):
                         last = live.place
                         yield _sse(live, sees_all=sees_all)
@@ -128,6 +131,12 @@ class _Readings:
             else:
                 self._event = SSEvent(event="metrics", data=_encode(metrics(counts)))
         return self._event
+
+
+async def _after(first: SSEvent, stream: AsyncIterator[SSEvent]) -> AsyncIterator[SSEvent]:
+    yield first
+    async for event in stream:
+        yield event
 
 
 def _sse(live: LiveEvent, *, sees_all: bool) -> SSEvent:

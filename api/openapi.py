@@ -14,6 +14,9 @@ from api.operations import Operation, operation_of
 _METHODS: Final = ("get", "post", "put", "patch", "delete")
 _SECURITY: Final = {
     "ApiKey": {"type": "apiKey", "in": "header", "name": "X-API-KEY"},
+    "AdminKey": {"type": "apiKey", "in": "header", "name": "X-Admin-Key"},
+    "Bearer": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"},
+    "Session": {"type": "apiKey", "in": "cookie", "name": "session_id"},
 }
 
 Route = tuple[str, object]

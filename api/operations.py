@@ -12,6 +12,7 @@ from msgspec import Struct
 from api.reading import read_body, read_query
 
 Responder = Callable[..., Awaitable[None]]
+BodyReader = Callable[[Request, int], Awaitable[Struct]]
 _ATTRIBUTE: Final = "stanchion_operation"
 
 
@@ -51,10 +52,14 @@ def operation(
     answers: Mapping[int, Answer],
     body: type[Struct] | None = None,
     body_example: Any = None,
+    body_reader: BodyReader | None = None,
     query: type[Struct] | None = None,
     security: tuple[str, ...] = (),
 ) -> Callable[[Responder], Responder]:
-    """Describe a responder and let it take its `body` and `query` checked and typed."""
+    """Describe a responder and let it take its `body` and `query` checked and typed.
+
+    A `body_reader` reads what is not, or not only, strict JSON.
+    """
     decoder = msgspec.json.Decoder(body) if body is not None else None
 
     def describe(responder: Responder) -> Responder:
@@ -64,7 +69,9 @@ def operation(
         ) -> None:
             if query is not None:
                 parameters["query"] = read_query(req, query)
-            if decoder is not None:
+            if body_reader is not None:
+                parameters["body"] = await body_reader(req, resource.body_bytes_max)
+            elif decoder is not None:
                 parameters["body"] = await read_body(req, decoder, resource.body_bytes_max)
             await responder(resource, req, resp, **parameters)
 

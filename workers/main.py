@@ -3,9 +3,9 @@
 import os
 
 from models.settings import load_settings
-from workers import messages, system
+from workers import messages, people, system
 from workers.app import app, configure
 
-__all__ = ["app", "messages", "system"]
+__all__ = ["app", "messages", "people", "system"]
 
 configure(load_settings(os.environ))

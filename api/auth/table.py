@@ -1,0 +1,192 @@
+"""Who may do what: one table, which the guard runs and `docs/security.md` shows.
+
+A row's path stands for itself and everything below it, whether or not something answers there;
+`*` is any one segment. The longest path that fits decides, then a row that names the method before
+one that names none. A path that no row covers belongs to nobody: where something answers there,
+it is refused.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from models.people.rules import Role, Scope
+
+_ALL_ROLES: Final = tuple(Role)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Who:
+    """Who may: any one of these is enough."""
+
+    everybody: bool = False
+    roles: tuple[Role, ...] = ()  # by the cookie of a session, or by a bearer token
+    scopes: tuple[Scope, ...] = ()  # of the key in X-API-KEY; SECRET_KEY has the scope messages
+    admin_key: bool = False  # X-Admin-Key: ADMIN_KEY, or a key of scope admin
+    this_machine: bool = False  # loopback
+    # While there is no key at all, a server that listens on loopback only is this machine's.
+    open_without_keys: bool = False
+
+    def __str__(self) -> str:
+        parts = ["everybody"] if self.everybody else []
+        if self.roles == _ALL_ROLES:
+            parts.append("every user")
+        elif self.roles:
+            parts.append("users: " + ", ".join(self.roles))
+        if self.scopes:
+            parts.append("`X-API-KEY`: " + ", ".join(self.scopes))
+        if self.admin_key:
+            parts.append("`X-Admin-Key`")
+        if self.this_machine:
+            parts.append("this machine")
+        if self.open_without_keys:
+            only = "only " if self.everybody else ""
+            parts.append(f"{only}this machine while there is no key")
+        return "; ".join(parts)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """One line of the table; no methods means all that no other row of the path names."""
+
+    paths: tuple[str, ...]
+    methods: tuple[str, ...] = ()
+    who: Who
+
+
+_READ: Final = ("GET", "HEAD")
+_EVERYBODY: Final = Who(everybody=True)
+_EVERY_USER: Final = Who(roles=_ALL_ROLES)
+_ADMINS: Final = Who(roles=(Role.ADMIN,), admin_key=True)
+_MAIL_READ: Final = Who(roles=(Role.ADMIN, Role.OPERATOR, Role.VIEWER))
+_COUNTERS: Final = Who(roles=(Role.ADMIN, Role.SUPERVISOR, Role.OFFICER), scopes=(Scope.TICKETS,))
+_HALL: Final = Who(roles=(Role.ADMIN, Role.SUPERVISOR), scopes=(Scope.TICKETS,))
+
+
+def _tickets(path: str) -> tuple[str, ...]:
+    """Return a path in all the ways in which the contract of tickets writes its paths."""
+    return tuple(prefix + path for prefix in ("/app", "", "/api", "/app/api"))
+
+
+TABLE: Final[tuple[Row, ...]] = (
+    # Pages hold no data; what they show they ask for, under the rules below.
+    Row(
+        paths=("/", "/login", "/static", "/kiosk", "/display", "/officer", "/ticket", "/wait"),
+        methods=_READ,
+        who=_EVERYBODY,
+    ),
+    Row(
+        paths=("/ops", "/api/doc", "/api/reference", "/.well-known"), methods=_READ, who=_EVERYBODY
+    ),
+    Row(paths=("/health", "/api/v1/health"), methods=_READ, who=_EVERYBODY),
+    Row(paths=("/metrics",), who=Who(scopes=(Scope.MESSAGES, Scope.ADMIN), this_machine=True)),
+    # Messages
+    Row(
+        paths=("/api/queue",),
+        who=Who(
+            scopes=(Scope.MESSAGES,), roles=(Role.ADMIN, Role.OPERATOR), open_without_keys=True
+        ),
+    ),
+    Row(
+        paths=("/api/queue/metrics", "/api/queue/status"),
+        methods=_READ,
+        who=Who(
+            scopes=(Scope.MESSAGES,),
+            roles=(Role.ADMIN, Role.OPERATOR, Role.SUPERVISOR, Role.VIEWER),
+            open_without_keys=True,
+        ),
+    ),
+    # The contract leaves these open; who shows no key gets no words of consumers.
+    Row(
+        paths=("/api/queue/events",),
+        methods=_READ,
+        who=Who(everybody=True, open_without_keys=True),
+    ),
+    # People
+    Row(paths=("/api/v1/auth", *_tickets("/auths")), who=_EVERY_USER),
+    Row(paths=("/api/v1/auth/login", *_tickets("/auths/login")), methods=("POST",), who=_EVERYBODY),
+    Row(
+        paths=("/api/v1/auth/users", "/api/v1/auth/keys", "/api/v1/auth/audit"),
+        who=_ADMINS,
+    ),
+    # Rooms: a visitor shows the token of the place or session, which the room checks.
+    Row(paths=("/api/v1/queues", "/api/v1/sessions"), who=_EVERYBODY),
+    Row(
+        paths=("/api/v1/admin",),
+        who=Who(roles=(Role.ADMIN,), scopes=(Scope.ROOMS,), admin_key=True),
+    ),
+    # Mail: to look, to act, and what cannot be taken back.
+    Row(
+        paths=(
+            *("/api/v1/queue", "/api/v1/messages", "/api/v1/logs"),
+            *("/api/v1/reports", "/api/v1/dashboard"),
+        ),
+        who=Who(roles=(Role.ADMIN,)),
+    ),
+    Row(
+        paths=(
+            *("/api/v1/queue", "/api/v1/messages", "/api/v1/logs"),
+            *("/api/v1/reports", "/api/v1/dashboard"),
+        ),
+        methods=_READ,
+        who=_MAIL_READ,
+    ),
+    Row(
+        paths=("/api/v1/queue",),
+        methods=("POST",),
+        who=Who(roles=(Role.ADMIN, Role.OPERATOR)),
+    ),
+    Row(paths=("/api/v1/queue/search",), methods=("POST",), who=_MAIL_READ),
+    # Tickets: displays look and kiosks hand out without logging in, as the contract shows.
+    Row(paths=_tickets("/tickets"), methods=(*_READ, "POST"), who=_EVERYBODY),
+    Row(paths=_tickets("/tickets"), who=_COUNTERS),
+    Row(paths=_tickets("/tickets/*/*"), who=_COUNTERS),
+    Row(paths=_tickets("/counters"), methods=_READ, who=_EVERYBODY),
+    Row(paths=_tickets("/counters"), who=_HALL),
+    Row(paths=_tickets("/counters/*/*"), who=_COUNTERS),
+    Row(paths=_tickets("/procedures"), methods=_READ, who=_EVERYBODY),
+    Row(paths=_tickets("/procedures"), who=_HALL),
+    # Live connections say who they are when they open; each namespace and socket decides.
+    Row(paths=("/socket.io", "/ws", "/api/v1/ws"), who=_EVERYBODY),
+)
+
+
+class WhoMay:
+    """The table, laid out for looking up."""
+
+    def __init__(self, table: Sequence[Row] = TABLE) -> None:
+        self._root: Final = _Node()
+        for row in table:
+            for path in row.paths:
+                self._root.at(path[1:].split("/")).add(row)
+
+    def find(self, path: str, method: str) -> Row | None:
+        """Return the row that decides about a request, None for a path that no row covers."""
+        node, decides = self._root, None
+        for segment in path[1:].split("/"):
+            following = node.children.get(segment) or node.children.get("*")
+            if following is None:
+                break
+            node = following
+            decides = node.rows.get(method) or node.rows.get("") or decides
+        return decides
+
+
+class _Node:
+    __slots__ = ("children", "rows")
+
+    def __init__(self) -> None:
+        self.children: dict[str, _Node] = {}
+        self.rows: dict[str, Row] = {}
+
+    def at(self, segments: Sequence[str]) -> "_Node":
+        node = self
+        for segment in segments:
+            node = node.children.setdefault(segment, _Node())
+        return node
+
+    def add(self, row: Row) -> None:
+        for method in row.methods or ("",):
+            if method in self.rows:
+                raise ValueError(f"{row.paths} has two rows for {method or 'all methods'}")
+            self.rows[method] = row

@@ -1,0 +1,1 @@
+"""Users, the sessions they open, and the keys that programs show."""
