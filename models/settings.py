@@ -117,7 +117,7 @@ class Settings:
     # Events to live clients
     events_kept_max: Count = 10_000
     event_readers_max: Count = 10_000
-    event_buffer_max: Count = 1_000
+    event_buffer_max: Count = 10_000
 
     # Outbox
     outbox_resend_after_s: WholeSeconds = 10

@@ -52,18 +52,17 @@ class Reader:
     """One live client's share of a stream: a bounded buffer that never slows the others."""
 
     def __init__(self, buffer_max: int) -> None:
-        self._buffer: Final[asyncio.Queue[LiveEvent | None]] = asyncio.Queue(buffer_max)
+        self._buffer: Final[asyncio.Queue[LiveEvent | None]] = asyncio.Queue()
+        self._buffer_max: Final = buffer_max
         self.has_lost = False
 
     def put(self, events: Sequence[LiveEvent]) -> None:
-        """Take events; one too many and the reader has lost its place."""
-        if self.has_lost:
-            return
-        try:
+        """Take the events of one commit; with too many unread the reader has lost its place."""
+        if self._buffer.qsize() > self._buffer_max:
+            self.has_lost = True
+        if not self.has_lost:
             for event in events:
                 self._buffer.put_nowait(event)
-        except asyncio.QueueFull:
-            self.has_lost = True
 
     async def get(self, timeout_s: float) -> LiveEvent | None:
         """Return the next event, or None after `timeout_s` without one."""
@@ -142,9 +141,13 @@ class StreamTail:
             start = "(" + entries[-1][0].decode()
 
     async def is_kept(self, offset: str) -> bool:
-        """Say whether nothing behind an offset was trimmed away already."""
+        """Say whether an offset lies in the stream, and nothing behind it was trimmed away."""
         first = await self._client.xrange(self._key, count=1)
-        return bool(first) and place_of(first[0][0].decode() + ".0") <= place_of(offset)
+        last = await self._client.xrevrange(self._key, count=1)
+        if not first or not last:
+            return False
+        moment, sequence, _ = place_of(offset)
+        return _entry_place(first) <= (moment, sequence) <= _entry_place(last)
 
     async def run(self) -> None:
         """Hand events on, until cancelled; reads only while somebody listens."""
@@ -171,7 +174,9 @@ class StreamTail:
             if is_behind and self._last_id != "0-0" and not await self.is_kept(self.offset):
                 self._lose_place()
             self._last_id = entries[-1][0].decode()
-            await self._hand_on(_live_events(entries))
+            for entry in entries:
+                await self._hand_on(_live_events([entry]))
+                await asyncio.sleep(0)  # a reader that keeps up shall not be drowned by a crowd
         if not self._readers and not self._followers:
             self._is_wanted.clear()
             self._has_place.clear()
@@ -204,6 +209,11 @@ def place_of(offset: str) -> Place:
     entry_id, _, index = offset.rpartition(".")
     moment, _, sequence = entry_id.partition("-")
     return int(moment), int(sequence), int(index)
+
+
+def _entry_place(entries: Sequence[tuple[bytes, Any]]) -> tuple[int, int]:
+    moment, sequence, _ = place_of(entries[0][0].decode() + ".0")
+    return moment, sequence
 
 
 def _live_events(entries: Sequence[tuple[bytes, dict[bytes, bytes]]]) -> list[LiveEvent]:

@@ -167,3 +167,24 @@ def waiting_consumers(http: httpx.Client) -> float:
     lines = http.get("/metrics").text.splitlines()
     [line] = [line for line in lines if line.startswith("stanchion_messages_waiting_consumers")]
     return float(line.split()[-1])
+
+
+def test_offset_of_the_future_is_told_to_resync_and_goes_on(http: httpx.Client) -> None:
+    headers = {"Last-Event-ID": "99999999999999-0.0"}
+
+    with http.stream("GET", "/api/queue/events", headers=headers) as response:
+        stream = changes(follow(response))
+        first = next(stream)
+        [message_id] = put(http)
+        assert next(about(stream, message_id)).name == "enqueue"
+
+    assert first.name == "resync"
+
+
+def test_reader_that_keeps_up_gets_every_event_of_a_crowd(http: httpx.Client) -> None:
+    with http.stream("GET", "/api/queue/events") as response:
+        stream = follow(response)
+        ids = [message_id for _ in range(4) for message_id in put(http, 1_000)]
+        told = [next(about(stream, *ids)).data["id"] for _ in ids]
+
+    assert told == ids
