@@ -12,7 +12,7 @@ from prometheus_client import CollectorRegistry
 from redis.asyncio import Redis
 
 from api import errors, health, messages, openapi, pages, reference
-from api.auth.access import make_access
+from api.access import make_access
 from api.caller import remember_receive
 from api.live.broadcaster import Broadcaster, WakeListener
 from api.live.tail import StreamTail
@@ -84,13 +84,14 @@ class Application:
             self._messages.wake,
         )
         registry = CollectorRegistry()
-        access = make_access(settings, secrets, stores.database, now_ms=now_ms)
+        access = make_access(settings, secrets, stores.database, stores.redis, now_ms=now_ms)
         self._access: Final = access
         middleware: list[Any] = [
             RequestId(),
             Measure(RequestMetrics(registry)),
             OnePath(),
             *_cors(settings),
+            access.limits,
             access.guard,
             _Lifespan(self._start, self._stop),
         ]

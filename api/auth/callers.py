@@ -65,11 +65,17 @@ class Callers:
 
         Raises InvalidTokenError, ExpiredTokenError or InvalidSessionError.
         """
+        found: Caller | None = getattr(req.context, "shown", NOBODY)
+        if found is not NOBODY:
+            return found  # asked before about the same request
         token = bearer_of(req)
-        if token is not None:
-            return await self.of_token(token)
         cookies = req.get_cookie_values(COOKIE)
-        return await self.of_session(cookies[0]) if cookies else None
+        if token is not None:
+            found = await self.of_token(token)
+        else:
+            found = await self.of_session(cookies[0]) if cookies else None
+        req.context.shown = found
+        return found
 
     async def of_token(self, token: str) -> Caller:
         """Return the user of a bearer token; raises InvalidTokenError or ExpiredTokenError."""

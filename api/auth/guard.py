@@ -16,7 +16,7 @@ from api.auth.errors import (
 )
 from api.auth.keys import KeyCache
 from api.auth.origins import SAFE_METHODS, Origins
-from api.auth.table import Row, Who, WhoMay
+from api.auth.table import TABLE, Row, Who, who_may
 from api.caller import is_loopback_address
 from models.errors import UnavailableError
 
@@ -33,14 +33,14 @@ class Guard:
         origins: Origins,
         *,
         is_public: bool,
-        table: Sequence[Row] | None = None,
+        table: Sequence[Row] = TABLE,
     ) -> None:
         """`is_public`: strangers can reach us, so nothing is open for want of a key."""
         self._callers: Final = callers
         self._keys: Final = keys
         self._origins: Final = origins
         self._is_public: Final = is_public
-        self._who_may: Final = WhoMay() if table is None else WhoMay(table)
+        self._who_may: Final = who_may(table)
 
     async def process_request(self, req: Request, _resp: Response) -> None:
         """Check the credentials that the path asks for."""

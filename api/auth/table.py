@@ -1,15 +1,16 @@
 """Who may do what: one table, which the guard runs and `docs/security.md` shows.
 
-A row's path stands for itself and everything below it, whether or not something answers there;
-`*` is any one segment. The longest path that fits decides, then a row that names the method before
-one that names none. A path that no row covers belongs to nobody: where something answers there,
-it is refused.
+A path of a row stands for itself and everything below it, whether or not something answers there;
+`*` is any one segment. The longest path that fits decides, and of two rows for it the one that
+names the method. A path that no row covers belongs to nobody: where something answers there, it is
+refused.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from api.paths import PathTable
 from models.people.rules import Role, Scope
 
 _ALL_ROLES: Final = tuple(Role)
@@ -151,42 +152,10 @@ TABLE: Final[tuple[Row, ...]] = (
 )
 
 
-class WhoMay:
-    """The table, laid out for looking up."""
-
-    def __init__(self, table: Sequence[Row] = TABLE) -> None:
-        self._root: Final = _Node()
-        for row in table:
-            for path in row.paths:
-                self._root.at(path[1:].split("/")).add(row)
-
-    def find(self, path: str, method: str) -> Row | None:
-        """Return the row that decides about a request, None for a path that no row covers."""
-        node, decides = self._root, None
-        for segment in path[1:].split("/"):
-            following = node.children.get(segment) or node.children.get("*")
-            if following is None:
-                break
-            node = following
-            decides = node.rows.get(method) or node.rows.get("") or decides
-        return decides
-
-
-class _Node:
-    __slots__ = ("children", "rows")
-
-    def __init__(self) -> None:
-        self.children: dict[str, _Node] = {}
-        self.rows: dict[str, Row] = {}
-
-    def at(self, segments: Sequence[str]) -> "_Node":
-        node = self
-        for segment in segments:
-            node = node.children.setdefault(segment, _Node())
-        return node
-
-    def add(self, row: Row) -> None:
-        for method in row.methods or ("",):
-            if method in self.rows:
-                raise ValueError(f"{row.paths} has two rows for {method or 'all methods'}")
-            self.rows[method] = row
+def who_may(table: Sequence[Row] = TABLE) -> PathTable[Row]:
+    """Return the table, laid out for looking up."""
+    laid_out = PathTable[Row]()
+    for row in table:
+        for path in row.paths:
+            laid_out.add(path, row.methods, row)
+    return laid_out

@@ -58,18 +58,18 @@ class OpenedSession(Struct, frozen=True):
     user: UserBody
 
 
-class LoginAnswer(Struct, frozen=True):
+class LoginAnswer(Struct, frozen=True, kw_only=True):
     """A log-in that worked."""
 
-    data: OpenedSession
     success: bool = True
+    data: OpenedSession
 
 
-class MeAnswer(Struct, frozen=True):
+class MeAnswer(Struct, frozen=True, kw_only=True):
     """The user who asks."""
 
-    data: UserBody
     success: bool = True
+    data: UserBody
 
 
 class Said(Struct, frozen=True):
@@ -78,18 +78,18 @@ class Said(Struct, frozen=True):
     message: str
 
 
-class SaidAnswer(Struct, frozen=True):
+class SaidAnswer(Struct, frozen=True, kw_only=True):
     """It is done."""
 
-    data: Said
     success: bool = True
+    data: Said
 
 
-class AuthError(Struct, frozen=True):
+class AuthError(Struct, frozen=True, kw_only=True):
     """A refusal in the mail contract's form."""
 
-    error: str
     success: bool = False
+    error: str
 
 
 class TokenAnswer(Struct, frozen=True):

@@ -8,7 +8,7 @@ from typing import Final
 import msgspec
 from falcon.asgi import Request, Response
 
-from api.auth.access import Access
+from api.access import Access
 from api.auth.callers import COOKIE, actor_of, caller_of
 from api.operations import Answer, operation
 from api.people import bodies as wire
@@ -71,7 +71,7 @@ class LoginResource(_Resource):
         _set_cookie(resp, session.token, expires, is_secure=self._proxies.is_secure(req))
         resp.set_header("Cache-Control", "no-store")
         opened = wire.OpenedSession(iso_utc(session.expires_at_ms), wire.user_body(session.user))
-        resp.data = _encode(wire.LoginAnswer(opened))
+        resp.data = _encode(wire.LoginAnswer(data=opened))
 
 
 class LogoutResource(_Resource):
@@ -92,7 +92,7 @@ class LogoutResource(_Resource):
             actor = actor_of(req, self._proxies)
             await self._people.close_session(actor, caller.session, now_ms=self._now_ms())
         _set_cookie(resp, "", _EPOCH, is_secure=self._proxies.is_secure(req))
-        resp.data = _encode(wire.SaidAnswer(wire.Said("Logged out successfully")))
+        resp.data = _encode(wire.SaidAnswer(data=wire.Said("Logged out successfully")))
 
 
 class MeResource(_Resource):
@@ -108,7 +108,7 @@ class MeResource(_Resource):
         user = caller_of(req).user
         assert user is not None
         resp.set_header("Cache-Control", "no-store")
-        resp.data = _encode(wire.MeAnswer(wire.user_body(user)))
+        resp.data = _encode(wire.MeAnswer(data=wire.user_body(user)))
 
 
 class PasswordResource(_Resource):
@@ -134,7 +134,7 @@ class PasswordResource(_Resource):
             kept_session=caller_of(req).session,
             now_ms=self._now_ms(),
         )
-        resp.data = _encode(wire.SaidAnswer(wire.Said("Password changed")))
+        resp.data = _encode(wire.SaidAnswer(data=wire.Said("Password changed")))
 
 
 def _set_cookie(resp: Response, value: str, expires: str, *, is_secure: bool) -> None:

@@ -74,11 +74,18 @@ class Limiter:
         if self._clock() >= self._away_until_ms:
             try:
                 async with asyncio.timeout(_PATIENCE_S):
-                    return await count_requests(self._client, requests)
+                    counts = await count_requests(self._client, requests)
             except (*RedisAwayError, TimeoutError) as error:
-                _log.warning("limits_counted_here", reason=str(error) or type(error).__name__)
-                self._away_until_ms = self._clock() + _LEFT_ALONE_MS
+                self._note_away(str(error) or type(error).__name__)
+            else:
+                self._away_until_ms = 0
+                return counts
         return [self.count_here(limit, subject) for limit, subject in requests]
+
+    def _note_away(self, reason: str) -> None:
+        if not self._away_until_ms:  # else it is known
+            _log.warning("limits_counted_here", reason=reason)
+        self._away_until_ms = self._clock() + _LEFT_ALONE_MS
 
     def _remember(self, limit: Limit, subject: str, until_ms: int, now_ms: int) -> None:
         if len(self._refused) >= _REFUSED_MAX:

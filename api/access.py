@@ -4,14 +4,17 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from falcon.asgi import Request
+from redis.asyncio import Redis
 
 from api.auth.callers import Callers
 from api.auth.guard import Guard
 from api.auth.keys import KeyCache
 from api.auth.origins import Origins
 from api.caller import Proxies
+from api.limits import Limits
 from models.database import Database
 from models.errors import UnauthenticatedError
+from models.limits.limiter import Limiter
 from models.people.rules import LoginPolicy
 from models.people.service import PeopleService
 from models.secrets import Secrets
@@ -29,6 +32,7 @@ class Access:
     proxies: Proxies
     origins: Origins
     callers: Callers
+    limits: Limits
     guard: Guard
 
     async def name_of(self, req: Request) -> str | None:
@@ -41,7 +45,12 @@ class Access:
 
 
 def make_access(
-    settings: Settings, secrets: Secrets, database: Database, *, now_ms: Callable[[], int]
+    settings: Settings,
+    secrets: Secrets,
+    database: Database,
+    client: Redis,
+    *,
+    now_ms: Callable[[], int],
 ) -> Access:
     """Build it; opens nothing."""
     people = PeopleService(
@@ -52,6 +61,7 @@ def make_access(
     callers = Callers(people, issuer, proxies, clock=now_ms)
     keys = KeyCache(people.keys, secret_key=settings.secret_key, admin_key=secrets.admin_key)
     origins = Origins(proxies, bind=settings.bind, listed=settings.cors_origins)
+    limiter = Limiter(client, clock=now_ms, subjects_max=settings.limit_subjects_max)
     reachable = (*settings.bind, settings.relay_bind)
     is_public = not all(is_loopback(host_of(address)) for address in reachable)
     guard = Guard(callers, keys, origins, is_public=is_public)
@@ -62,6 +72,7 @@ def make_access(
         proxies=proxies,
         origins=origins,
         callers=callers,
+        limits=Limits(settings, limiter, callers, keys, now_ms=now_ms),
         guard=guard,
     )
 

@@ -1,0 +1,131 @@
+"""How often somebody may ask: limits by path, with names, told in X-RateLimit headers.
+
+A line of `TABLE` and a setting make a limit. They are looked at before the guard, so every answer
+of the path says where its caller stands, also a refusal.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+from falcon.asgi import Request, Response
+
+from api.auth.callers import Callers, bearer_of
+from api.auth.keys import KeyCache
+from api.paths import PathTable
+from models.addresses import subscriber_of
+from models.errors import LimitError, UnauthenticatedError
+from models.limits.counts import Count, Limit
+from models.limits.limiter import Limiter
+from models.people.digests import digest_of
+from models.people.rules import Scope
+from models.settings import Settings
+
+
+class RateLimitedError(LimitError):
+    """The caller asked too often; it may ask again when the window ends."""
+
+    code = "rate_limited"
+
+    def __str__(self) -> str:
+        return f"Rate limit exceeded: {self.limit_max} {self.limit} a minute"
+
+
+class By(StrEnum):
+    """For whom a limit counts; who shows no such thing counts by address."""
+
+    ADDRESS = "address"  # IPv6 by /64
+    TOKEN = "token"  # noqa: S105  # a kind; of each token, in the process that it asks
+    KEY = "key"  # X-API-KEY or X-Admin-Key
+    USER = "user"  # of the session or bearer token
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """One limit: its name, its setting, and the paths that count together."""
+
+    name: str
+    setting: str
+    paths: tuple[str, ...]
+    methods: tuple[str, ...] = ()  # none: all
+    by: By = By.ADDRESS
+    exempt: tuple[Scope, ...] = ()  # who shows a key of this scope is not counted
+
+
+TABLE: Final[tuple[Row, ...]] = (
+    Row(
+        name="logins",
+        setting="logins_per_minute_max",
+        paths=(
+            *("/api/v1/auth/login", "/api/v1/auth/password"),
+            *("/auths/login", "/app/auths/login", "/api/auths/login", "/app/api/auths/login"),
+        ),
+        methods=("POST",),
+    ),
+)
+
+
+class Limits:
+    """Counts the requests of limited paths, and refuses those beyond; Falcon middleware."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        limiter: Limiter,
+        callers: Callers,
+        keys: KeyCache,
+        *,
+        now_ms: Callable[[], int],
+        table: Sequence[Row] = TABLE,
+    ) -> None:
+        self._limiter: Final = limiter
+        self._callers: Final = callers
+        self._keys: Final = keys
+        self._now_ms: Final = now_ms
+        self._table: Final = PathTable[tuple[Row, Limit]]()
+        for row in table:
+            limit = Limit(name=row.name, requests_max=getattr(settings, row.setting))
+            for path in row.paths:
+                self._table.add(path, row.methods, (row, limit))
+
+    async def process_request(self, req: Request, resp: Response) -> None:
+        """Count the request and tell where its caller stands; raises RateLimitedError."""
+        found = self._table.find(req.path, req.method)
+        if found is None:
+            return
+        row, limit = found
+        if row.exempt and await self._is_exempt(req, row):
+            return
+        count = await self._count(req, row, limit)
+        resp.set_header("X-RateLimit-Limit", str(limit.requests_max))
+        resp.set_header("X-RateLimit-Remaining", str(count.left))
+        resp.set_header("X-RateLimit-Reset", str(count.ends_at_ms // 1000))
+        if not count.is_allowed:
+            wait_s = max(1, -(-(count.ends_at_ms - self._now_ms()) // 1000))
+            raise RateLimitedError(limit.name, limit.requests_max, wait_s)
+
+    async def _count(self, req: Request, row: Row, limit: Limit) -> Count:
+        if row.by is By.TOKEN and (token := bearer_of(req)) is not None:
+            return self._limiter.count_here(limit, digest_of(token))
+        subject = None
+        if row.by is By.KEY:
+            shown = req.get_header("X-Admin-Key") or req.get_header("X-API-KEY")
+            subject = None if shown is None else f"key:{digest_of(shown)}"
+        elif row.by is By.USER:
+            subject = await self._user(req)
+        if subject is None:
+            subject = f"address:{subscriber_of(self._callers.proxies.client_address(req))}"
+        return await self._limiter.count(limit, subject)
+
+    async def _user(self, req: Request) -> str | None:
+        try:
+            caller = await self._callers.user_of(req)
+        except UnauthenticatedError:
+            return None  # the guard will say so
+        return None if caller is None or caller.user is None else f"user:{caller.user.id}"
+
+    async def _is_exempt(self, req: Request, row: Row) -> bool:
+        shown = req.get_header("X-API-KEY")
+        key = None if shown is None else await self._keys.find(shown)
+        return key is not None and key.scope in row.exempt
