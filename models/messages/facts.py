@@ -3,6 +3,7 @@
 Names and data of the events are the contract's; `expire` is ours: a lease ran out.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Final
 
@@ -63,12 +64,12 @@ def lapsed(returned: Sequence[Returned]) -> list[Event]:
 
 def arrivals(messages: Iterable[NewMessage]) -> dict[LineKey, int]:
     """Count new messages by the lines they concern."""
-    return _count((new.queue, new.type) for new in messages)
+    return Counter((new.queue, new.type) for new in messages)
 
 
 def returns(returned: Iterable[Returned]) -> dict[LineKey, int]:
     """Count messages that wait again by the lines they concern."""
-    return _count(
+    return Counter(
         (message.queue, message.type)
         for message in returned
         if message.state is MessageState.QUEUED
@@ -79,10 +80,3 @@ def _dead(message: Returned) -> list[Event]:
     if message.state is MessageState.DEAD:
         return [Event("dead", {"id": public_id(message.id)})]
     return []
-
-
-def _count(keys: Iterable[LineKey]) -> dict[LineKey, int]:
-    counted: dict[LineKey, int] = {}
-    for key in keys:
-        counted[key] = counted.get(key, 0) + 1
-    return counted

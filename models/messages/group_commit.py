@@ -6,7 +6,7 @@ No timer: an idle queue commits at once, a busy one in groups that grow with the
 import asyncio
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Final, Generic, Protocol, TypeVar
 
 from sqlalchemy import Connection
@@ -39,9 +39,7 @@ class _Entry(Generic[Item, Outcome]):
     item: Item
     weight: int
     now_ms: int
-    future: asyncio.Future[Outcome] = field(
-        default_factory=lambda: asyncio.get_running_loop().create_future()
-    )
+    future: asyncio.Future[Outcome]
 
 
 class GroupCommit(Generic[Item, Outcome]):
@@ -82,13 +80,14 @@ class GroupCommit(Generic[Item, Outcome]):
         """
         if self._waiting + weight > self._waiting_max:
             raise LimitError(self._limit_name, self._waiting_max)
-        entry: _Entry[Item, Outcome] = _Entry(item, weight, now_ms)
+        loop = asyncio.get_running_loop()
+        entry: _Entry[Item, Outcome] = _Entry(item, weight, now_ms, loop.create_future())
         self._queue.append(entry)
         self._waiting += weight
         if self._free_slots and not self._launch_is_due:
             # After this turn of the loop, so that requests that arrived together go together.
             self._launch_is_due = True
-            asyncio.get_running_loop().call_soon(self._launch)
+            loop.call_soon(self._launch)
         return await entry.future
 
     async def close(self) -> None:

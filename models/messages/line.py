@@ -1,7 +1,7 @@
 """Waiting consumers in order of arrival: the state behind the dispatcher, without any I/O."""
 
 import asyncio
-from collections import deque
+from collections import OrderedDict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Final, Protocol
@@ -52,7 +52,8 @@ class Waiter:
 
 @dataclass(slots=True)
 class _Line:
-    waiting: deque[Waiter] = field(default_factory=deque)
+    # In order, and whoever gives up leaves from the middle without a search.
+    waiting: OrderedDict[Waiter, None] = field(default_factory=OrderedDict)
     in_flight: int = 0
     asked: int = 0  # for how many a try is worth while
 
@@ -71,8 +72,10 @@ class Lines:
 
     def join(self, waiter: Waiter) -> None:
         """Put a new waiter at the end of its line, to be tried."""
-        line = self._lines.setdefault(_key(waiter), _Line())
-        line.waiting.append(waiter)
+        line = self._lines.get(_key(waiter))
+        if line is None:
+            line = self._lines[_key(waiter)] = _Line()
+        line.waiting[waiter] = None
         line.asked += 1
 
     def leave(self, waiter: Waiter) -> None:
@@ -80,8 +83,7 @@ class Lines:
         line = self._lines.get(_key(waiter))
         if line is None:
             return
-        if waiter in line.waiting:
-            line.waiting.remove(waiter)
+        line.waiting.pop(waiter, None)
         if not line:
             del self._lines[_key(waiter)]
 
@@ -104,7 +106,7 @@ class Lines:
             count = min(len(line.waiting), line.asked, count_max)
             if count == 0:
                 continue
-            group = [line.waiting.popleft() for _ in range(count)]
+            group = [line.waiting.popitem(last=False)[0] for _ in range(count)]
             line.asked = line.asked - count if line.waiting else 0
             line.in_flight += count
             count_max -= count
@@ -122,7 +124,8 @@ class Lines:
             if waiter.future.done():
                 continue
             if waiter.waits:
-                line.waiting.appendleft(waiter)
+                line.waiting[waiter] = None
+                line.waiting.move_to_end(waiter, last=False)
             else:
                 waiter.answer(None)
         if not line:
