@@ -212,6 +212,7 @@ class StartPage(Page):
             **{f"count.{name}": count for name, count in counts.items()},
             "origin": self._origin(req),
             "key": '-H "X-API-KEY: $KEY" ' if self._facts.needs_key else "",
+            "hidden_without_keys": "" if self._facts.needs_key else "hidden",
             "flower": self._facts.flower_url,
         }
 

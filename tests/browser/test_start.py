@@ -9,7 +9,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from models import migrate
-from tests.browser.conftest import OpenPage
+from tests.browser.conftest import OpenPage, new_database
 from tests.browser.test_looks import faults_of, is_live
 from tests.servers import PostgresqlServer, RedisServer, System
 
@@ -41,8 +41,31 @@ def test_first_message_is_sent_as_the_page_says_and_shows_at_once(open_page: Ope
 
     assert b'"status":"queued"' in sent.stdout
     expect(visit.page.locator("[data-text=queued]")).to_have_text(str(before + 1))
-    expect(visit.page.locator("figcaption")).to_have_text("Over the last two minutes: 1 in, 0 done")
+    expect(visit.page.locator("figcaption")).to_contain_text("seconds: 1 in, 0 done")
     assert faults_of(visit) == []
+
+
+def test_server_with_keys_asks_for_one(
+    open_page: OpenPage,
+    new_folder: Callable[[str], Path],
+    migrated_file: Path,
+    redis_server: RedisServer,
+) -> None:
+    system = System(
+        new_folder("y"),
+        database_url=new_database(new_folder, migrated_file),
+        redis_url=redis_server.url,
+        processes=("api",),
+        settings={"SECRET_KEY": "a secret of many words"},
+    )
+    with system:
+        visit = open_page("/", of=system)
+        is_live(visit.page)
+
+        for command in visit.page.locator("pre").all():
+            expect(command).to_contain_text('curl -H "X-API-KEY: $KEY" http')
+        expect(visit.page.get_by_text("$KEY stands for an API key")).to_be_visible()
+        assert faults_of(visit) == []  # the counts come by the stream, which needs no key
 
 
 def test_counts_follow_a_message_through_its_states(

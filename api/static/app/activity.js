@@ -1,12 +1,22 @@
-// What happened in each second of the last two minutes.
+// What happened in each second of the last two minutes, or since the page began to listen.
 
 export const SECONDS = 120;
 
 /** Counts by the second; the last place is the second that is under way. */
 export class Activity {
-  #nowS = Math.floor(Date.now() / 1000);
-  arrived = new Array(SECONDS).fill(0);
-  done = new Array(SECONDS).fill(0);
+  #nowS;
+  #sinceS;
+
+  constructor() {
+    this.restart();
+  }
+
+  /** Forget everything: what happened meanwhile was not heard. */
+  restart() {
+    this.#sinceS = this.#nowS = Math.floor(Date.now() / 1000);
+    this.arrived = new Array(SECONDS).fill(0);
+    this.done = new Array(SECONDS).fill(0);
+  }
 
   /** Drop the seconds that are over two minutes old. */
   advance() {
@@ -27,9 +37,10 @@ export class Activity {
     if (name === "ack") this.done[SECONDS - 1] += 1;
   }
 
-  /** Return the sums of the two minutes. */
+  /** Return the sums, and of how many seconds they are. */
   totals() {
     const sum = (counts) => counts.reduce((total, count) => total + count, 0);
-    return { arrived: sum(this.arrived), done: sum(this.done) };
+    const seconds = Math.min(this.#nowS - this.#sinceS + 1, SECONDS);
+    return { arrived: sum(this.arrived), done: sum(this.done), seconds };
   }
 }

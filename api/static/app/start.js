@@ -8,7 +8,7 @@ import { startHealth } from "./health.js";
 import { isAway, isListening } from "./live.js";
 import { startMessages } from "./messages.js";
 import { bind } from "./page.js";
-import { language, number, text } from "./texts.js";
+import { duration, language, number, text } from "./texts.js";
 
 const DRAW_EVERY_MS = matchMedia("(prefers-reduced-motion: reduce)").matches ? 5_000 : 1_000;
 
@@ -24,11 +24,15 @@ const lostAt = signal(null);
 function tell() {
   if (lostAt.value && !isListening.value) return text("activity.stale", { time: lostAt.value });
   if (!isListening.value) return text("activity.loading");
-  const { arrived, done } = activity.totals();
+  const { arrived, done, seconds } = activity.totals();
   if (!arrived && !done) return text("activity.quiet");
-  return text("activity.seen", { in: number(arrived), done: number(done) });
+  const time = duration(seconds);
+  return text("activity.seen", { time, in: number(arrived), done: number(done) });
 }
 
+effect(() => {
+  if (isListening.value) activity.restart();
+});
 effect(() => {
   if (isAway.value) lostAt.value ??= new Date().toLocaleTimeString(language);
   if (isListening.value) lostAt.value = null;
