@@ -217,6 +217,11 @@ class PostgresqlServer:
 
     def __enter__(self) -> Self:
         self._create_cluster()
+        self.start()
+        return self
+
+    def start(self) -> None:
+        """Start it, after a `kill` on the same data and address."""
         settings = [
             *("listen_addresses=", "max_connections=120", "shared_buffers=32MB"),
             *("fsync=off", "synchronous_commit=off", "full_page_writes=off", "autovacuum=off"),
@@ -233,10 +238,13 @@ class PostgresqlServer:
         wait_until(
             lambda: self.execute("SELECT 1") or True, "postgresql answers", process=self._process
         )
-        return self
+
+    def stop(self) -> None:
+        """End it; nothing is listening afterwards."""
+        self._process.stop(signal.SIGINT)  # its "fast": it does not wait for clients
 
     def __exit__(self, *_exc_info: object) -> None:
-        self._process.stop(signal.SIGINT)  # its "fast": it does not wait for clients
+        self.stop()
 
     def _create_cluster(self) -> None:
         identity: dict[str, Any] = {}
