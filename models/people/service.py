@@ -56,7 +56,6 @@ class PeopleService:
         # A lock is looked at just before the password, so few guesses can slip in beside it.
         self._turns: Final = asyncio.Semaphore(_HASHES_AT_ONCE)
         self._waiting = 0
-        self._has_users = False
 
     def close(self) -> None:
         """Finish what is being hashed."""
@@ -221,8 +220,7 @@ class PeopleService:
 
     async def make_first_admin(self, *, now_ms: int) -> bool:
         """Make the user `admin` where there is no user at all; say whether it made one."""
-        if self._has_users or await self._database.read(users.count) > 0:
-            self._has_users = True
+        if await self._database.read(users.count) > 0:
             return False
         password = await asyncio.to_thread(self._first_password)
         password_hash = await self._hash(password)
@@ -284,7 +282,8 @@ class PeopleService:
     async def _begin(self, actor: Actor, *, now_ms: int) -> logins.Attempt:
         begin = lambda connection: logins.begin(connection, actor, now_ms=now_ms)  # noqa: E731
         attempt = await self._database.read(begin)
-        if attempt.user is None and await self.make_first_admin(now_ms=now_ms):
+        if attempt.user is None and actor.name == ADMIN_NAME:
+            await self.make_first_admin(now_ms=now_ms)
             attempt = await self._database.read(begin)
         return attempt
 
