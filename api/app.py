@@ -15,9 +15,13 @@ from api import errors, health, messages, openapi, pages, reference
 from api.access import make_access
 from api.caller import remember_receive
 from api.live.broadcaster import Broadcaster, WakeListener
+from api.live.callers import LiveCallers
+from api.live.gateway import LiveGateway
+from api.live.limits import LiveLimits
+from api.live.rooms import ChosenRooms
 from api.live.tail import StreamTail
 from api.message_bounds import MessageBounds
-from api.message_events import EventsResource
+from api.message_events import EventsResource, Readings, channel
 from api.metrics import MetricsResource, RequestMetrics
 from api.middleware import Measure, OnePath, RequestId
 from api.people import routes as people
@@ -26,7 +30,7 @@ from models.database import Database
 from models.messages import facts
 from models.messages.service import MessageLimits, MessageService
 from models.secrets import Secrets
-from models.settings import Settings
+from models.settings import Settings, host_of, is_loopback
 
 _RECHECK_S: Final = 5.0
 _RECHECK_WITHOUT_REDIS_S: Final = 1.0
@@ -107,7 +111,16 @@ class Application:
             version=version,
         )
         health.add_routes(self._app, monitor)
-        events = EventsResource(self._messages, self._tail, access.guard, self._draining)
+        readings = Readings(self._messages)
+        events = EventsResource(readings, self._tail, access.guard, self._draining)
+        self._live: Final = LiveGateway(
+            [channel(readings)],
+            {facts.DOMAIN: self._tail},
+            callers=LiveCallers(access, is_public=_is_public(settings)),
+            origins=access.origins,
+            rooms=ChosenRooms(stores.redis),
+            limits=_live_limits(settings),
+        )
         self._app.add_route("/api/queue/events", events)
         routes = messages.add_routes(self._app, self._messages, _bounds(settings), now_ms=now_ms)
         routes += people.add_routes(
@@ -131,6 +144,9 @@ class Application:
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Serve one connection's request."""
+        if self._live.serves(scope):
+            await self._live(scope, receive, send)
+            return
         if scope["type"] == "http":
             remember_receive(scope, receive)
         await self._app(scope, receive, send)
@@ -139,6 +155,7 @@ class Application:
         """Let go of everybody who waits: the server is about to stop."""
         self._draining.set()
         self._messages.drain()
+        self._live.drain()
 
     async def _start(self) -> None:
         await self._access.keys.refresh()
@@ -146,6 +163,7 @@ class Application:
             self._broadcaster.run(),
             self._tail.run(),
             self._listener.run(),
+            self._live.run(),
             self._watch_redis(),
             self._access.keys.run(),
         ):
@@ -194,6 +212,22 @@ def _facts(settings: Settings, version: str) -> pages.Facts:
         address=reachable(settings.bind[0]),
         flower_url=f"http://{reachable(settings.flower_bind)}",
         needs_key=settings.secret_key is not None,
+    )
+
+
+def _is_public(settings: Settings) -> bool:
+    addresses = (*settings.bind, settings.relay_bind)
+    return not all(is_loopback(host_of(address)) for address in addresses)
+
+
+def _live_limits(settings: Settings) -> LiveLimits:
+    return LiveLimits(
+        sockets_max=settings.sockets_max,
+        message_bytes_max=settings.socket_message_bytes_max,
+        messages_per_s=settings.socket_messages_per_s,
+        buffer_bytes_max=settings.socket_buffer_bytes_max,
+        replay_max=settings.socket_replay_max,
+        authentication_timeout_s=settings.socket_authentication_timeout_s,
     )
 
 

@@ -1,49 +1,83 @@
-"""`/api/queue/events`: what happens to messages, told while it happens, by Server-Sent Events.
+"""What happens to messages, told while it happens: `/api/queue/events` and the channel `/messages`.
 
-Each event's `id:` is its offset in the stream; `Last-Event-ID` brings what came after it. `metrics`
-is a reading, not an event of the stream, and has no id. A reader that fell behind, or whose offset
-is no longer kept, is sent `resync`: read the state over HTTP, then go on.
+The stream of Server-Sent Events is the contract's: open to everybody, who without a key gets no
+words of consumers. The channel needs a key wherever one exists, and knows a room for each type.
 """
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
-from typing import Final
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
 
-import msgspec
-from falcon.asgi import Request, Response, SSEvent
+from falcon.asgi import Request, Response
+from msgspec.structs import asdict
 
+from api.auth.callers import Caller
 from api.auth.guard import Guard
-from api.live.tail import LiveEvent, Reader, StreamTail, place_of
+from api.auth.table import Who
+from api.live.channel import Admission, Channel, Reply
+from api.live.channel import Request as Asked
+from api.live.sse import EventStreams
+from api.live.tail import StreamTail, place_of
 from api.message_bodies import metrics
 from api.operations import Answer, operation
 from models.errors import InvalidError, UnavailableError
-from models.messages.rules import Counts
+from models.events import Event
+from models.messages import facts
 from models.messages.service import MessageService
-from models.redis import RedisAwayError
+from models.people.rules import Role, Scope
 
 _METRICS_EVERY_S: Final = 5.0
-# A comment at least this often keeps proxies from closing a quiet connection.
-_COMMENT_EVERY_S: Final = 15.0
-# How soon a stream notices that the server stops or that its client has gone.
-_GLANCE_S: Final = 1.0
 # What consumers said, which those who show no key do not hear.
 _WORDS_OF_CONSUMERS: Final = ("error", "consumer_id")
-_encode: Final = msgspec.json.Encoder().encode
+# As for the status of the queue.
+_WHO: Final = Who(
+    scopes=(Scope.MESSAGES,),
+    roles=(Role.ADMIN, Role.OPERATOR, Role.SUPERVISOR, Role.VIEWER),
+    open_without_keys=True,
+)
+_EVERYTHING: Final = "everything"
+_UNTYPED: Final = "untyped"
+_TYPES_MAX: Final = 100
+_TYPE_LENGTH_MAX: Final = 255
+
+
+class Readings:
+    """The counts of the queue, read once for all who listen to this process."""
+
+    def __init__(self, service: MessageService) -> None:
+        self._service: Final = service
+        self._reading: Final = asyncio.Lock()
+        self._event: Event | None = None
+        self._read_at_s = -_METRICS_EVERY_S
+
+    async def event(self) -> Event | None:
+        """Return `metrics`, at most _METRICS_EVERY_S old; None while the database is away."""
+        async with self._reading:
+            now_s = time.monotonic()
+            if now_s - self._read_at_s >= _METRICS_EVERY_S * 0.9:
+                self._read_at_s = now_s
+                try:
+                    counts = (await self._service.status()).counts
+                except UnavailableError:
+                    self._event = None
+                else:
+                    self._event = Event("metrics", asdict(metrics(counts)))
+            return self._event
 
 
 class EventsResource:
-    """The stream, one for each client."""
+    """The stream of Server-Sent Events, one for each client."""
 
     body_bytes_max = 0
 
     def __init__(
-        self, service: MessageService, tail: StreamTail, guard: Guard, draining: asyncio.Event
+        self, readings: Readings, tail: StreamTail, guard: Guard, draining: asyncio.Event
     ) -> None:
-        self._tail: Final = tail
         self._guard: Final = guard
-        self._draining: Final = draining
-        self._readings: Final = _Readings(service)
+        self._streams: Final = EventStreams(
+            tail, draining, reading=readings.event, reading_every_s=_METRICS_EVERY_S
+        )
 
     @operation(
         "Follow the queue",
@@ -64,83 +98,82 @@ class EventsResource:
                 raise InvalidError({"Last-Event-ID": "Expected an id of this stream"}) from None
         resp.set_header("Cache-Control", "no-store")
         resp.set_header("X-Accel-Buffering", "no")  # nginx shall not hold events back
-        stream = self._stream(offset, sees_all=self._guard.shows_key(req))
-        # The first step takes a place in the stream, or refuses; only then the client is told yes.
-        resp.sse = _after(await anext(stream), stream)
-
-    async def _stream(self, offset: str | None, *, sees_all: bool) -> AsyncIterator[SSEvent]:
-        async with self._tail.reader() as reader:
-            yield SSEvent(comment="stream of events", retry=1_000)
-            yield await self._readings.event()
-            last = (0, 0, 0)
-            if offset is not None:
-                try:
-                    if not await self._tail.is_kept(offset):
-                        yield SSEvent(event="resync", data=b"{}")
-                    else:
-                        last = place_of(offset)
-                    async for live in self._tail.replay(offset):
-                        last = live.place
-                        yield _sse(live, sees_all=sees_all)
-                except RedisAwayError:
-                    yield SSEvent(event="resync", data=b"{}")
-            async for event in self._follow(reader, last, sees_all=sees_all):
-                yield event
-
-    async def _follow(
-        self, reader: Reader, last: tuple[int, int, int], *, sees_all: bool
-    ) -> AsyncIterator[SSEvent]:
-        metrics_at_s = time.monotonic() + _METRICS_EVERY_S
-        spoke_at_s = time.monotonic()
-        while not self._draining.is_set():
-            live = await reader.get(_GLANCE_S)
-            now_s = time.monotonic()
-            if live is not None:
-                if live.place > last:
-                    yield _sse(live, sees_all=sees_all)
-                    spoke_at_s = now_s
-            elif reader.has_lost:
-                yield SSEvent(event="resync", data=b"{}")
-                return
-            if now_s >= metrics_at_s:
-                yield await self._readings.event()
-                metrics_at_s = spoke_at_s = now_s
-                metrics_at_s += _METRICS_EVERY_S
-            elif now_s - spoke_at_s >= _COMMENT_EVERY_S:
-                yield SSEvent(comment="still here")
-                spoke_at_s = now_s
+        view = _whole if self._guard.shows_key(req) else _without_words
+        resp.sse = await self._streams.open(offset, view)
 
 
-class _Readings:
-    """The counts, read once for all streams of this process."""
+def channel(readings: Readings) -> Channel:
+    """Return the live channel of messages, for Socket.IO and WebSockets."""
 
-    def __init__(self, service: MessageService) -> None:
-        self._service: Final = service
-        self._event = SSEvent(comment="no reading yet")
-        self._read_at_s = -_METRICS_EVERY_S
+    async def initial(_admission: Admission) -> Sequence[Event]:
+        event = await readings.event()
+        if event is None:
+            raise UnavailableError("database", "there is no initial state")
+        return [event]
 
-    async def event(self) -> SSEvent:
-        """Return a `metrics` event that is at most _METRICS_EVERY_S old, or a comment."""
-        now_s = time.monotonic()
-        if now_s - self._read_at_s >= _METRICS_EVERY_S * 0.9:
-            self._read_at_s = now_s
-            try:
-                counts: Counts = (await self._service.status()).counts
-            except UnavailableError:
-                self._event = SSEvent(comment="the database is away")
-            else:
-                self._event = SSEvent(event="metrics", data=_encode(metrics(counts)))
-        return self._event
+    async def state(_room: str) -> Event | None:
+        return await readings.event()
 
-
-async def _after(first: SSEvent, stream: AsyncIterator[SSEvent]) -> AsyncIterator[SSEvent]:
-    yield first
-    async for event in stream:
-        yield event
+    return Channel(
+        domain=facts.DOMAIN,
+        namespace="/messages",
+        path="/ws/messages",
+        who=_WHO,
+        admit=_admit,
+        initial=initial,
+        rooms_of=_rooms_of,
+        state=state,
+        state_every_s=_METRICS_EVERY_S,
+        handlers={"subscribe": _subscribe, "unsubscribe": _unsubscribe},
+    )
 
 
-def _sse(live: LiveEvent, *, sees_all: bool) -> SSEvent:
-    data = dict(live.event.data)
-    if not sees_all:
-        data |= {name: None for name in _WORDS_OF_CONSUMERS if name in data}
-    return SSEvent(event=live.event.name, event_id=live.offset, data=_encode(data))
+async def _admit(_caller: Caller, asked: Mapping[str, Any]) -> Admission:
+    return Admission(rooms=_rooms(asked.get("types")))
+
+
+async def _subscribe(asked: Asked) -> Reply:
+    """Follow these types instead of what was followed before; events without a type come too."""
+    types = asked.data.get("types") if isinstance(asked.data, dict) else None
+    return Reply("subscribed", {"types": _types(types)}, rooms=_rooms(types))
+
+
+async def _unsubscribe(_asked: Asked) -> Reply:
+    """Follow everything again."""
+    return Reply("unsubscribed", {"types": []}, rooms=_rooms(None))
+
+
+def _rooms_of(event: Event) -> Sequence[str]:
+    kind = event.data.get("type")
+    # Only `enqueue` names a type; what else happens to a message is told by its id.
+    return (_EVERYTHING, _UNTYPED if kind is None else f"type:{kind}")
+
+
+def _rooms(types: Any) -> frozenset[str]:
+    named = _types(types)
+    if not named:
+        return frozenset({_EVERYTHING})
+    return frozenset({_UNTYPED, *(f"type:{kind}" for kind in named)})
+
+
+def _types(types: Any) -> list[str]:
+    """Return the types that a client names, in a list or with commas; raises InvalidError."""
+    if types is None:
+        return []
+    named = types.split(",") if isinstance(types, str) else types
+    if (
+        not isinstance(named, list)
+        or len(named) > _TYPES_MAX
+        or not all(isinstance(kind, str) and 0 < len(kind) <= _TYPE_LENGTH_MAX for kind in named)
+    ):
+        raise InvalidError({"types": f"Expected up to {_TYPES_MAX} types of messages"})
+    return sorted(set(named))
+
+
+def _whole(event: Event) -> Event:
+    return event
+
+
+def _without_words(event: Event) -> Event:
+    hidden = {name: None for name in _WORDS_OF_CONSUMERS if name in event.data}
+    return Event(event.name, {**event.data, **hidden}) if hidden else event

@@ -118,6 +118,12 @@ class Settings:
     events_kept_max: Count = 10_000
     event_readers_max: Count = 10_000
     event_buffer_max: Count = 10_000
+    sockets_max: Count = 10_000
+    socket_message_bytes_max: Annotated[int, Meta(ge=1_024, le=65_536)] = 16_384
+    socket_messages_per_s: Annotated[int, Meta(ge=1, le=1_000)] = 20
+    socket_replay_max: Count = 1_000
+    socket_buffer_bytes_max: Bytes = 1_048_576
+    socket_authentication_timeout_s: Seconds = 10.0
 
     # Outbox
     outbox_resend_after_s: WholeSeconds = 10

@@ -62,7 +62,10 @@ DEFINITIONS = (
     | ast.FunctionDef | ast.AsyncFunctionDef
 )  # fmt: skip
 IMPORT_AND_TELL = """
-import importlib, os, sys
+import contextlib, importlib, os, sys
+
+with contextlib.suppress(ImportError):  # of the tests only; tries at once whether it may bind
+    import urllib3
 
 def watch(event, arguments):
     if event == "open":

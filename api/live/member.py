@@ -1,0 +1,73 @@
+"""One live client as a hub sees it: where it stands, and how much may wait for it."""
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import Final
+
+from api.live.packets import Form, Packet
+from api.live.tail import START, Place
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """Clients of the same kind get the same bytes for the same event."""
+
+    form: Form
+    audience: str
+
+
+class Member(ABC):
+    """A client that takes packets without making anybody wait.
+
+    Until it has caught up it keeps what comes, up to a bound; beyond it, and when it reads too
+    slowly, it has lost its place: it is told to resync, and its connection is closed.
+    """
+
+    __slots__ = ("_pending", "_pending_max", "has_lost", "kind", "rooms", "seen")
+
+    def __init__(self, kind: Kind, *, pending_max: int) -> None:
+        self.kind = kind
+        self.rooms: frozenset[str] = frozenset()
+        self.seen: Place = START
+        self.has_lost = False
+        self._pending: list[Packet] | None = []
+        self._pending_max: Final = pending_max
+
+    def take(self, packet: Packet) -> None:
+        """Take the packet of some events of the stream."""
+        if self._pending is not None:
+            if len(self._pending) >= self._pending_max:
+                self.lose_place()
+            else:
+                self._pending.append(packet)
+        elif packet.first > self.seen:
+            self.write(packet)
+        elif (rest := packet.behind(self.seen)) is not None:
+            self.write(rest)
+
+    def take_state(self, packet: Packet) -> None:
+        """Take a reading of the state; one that is still catching up gets a later one."""
+        if self._pending is None:
+            self.write(packet)
+
+    def go_live(self, seen: Place) -> None:
+        """End catching up: what came meanwhile follows what was seen."""
+        pending, self._pending = self._pending or [], None
+        self.seen = seen
+        for packet in pending:
+            self.take(packet)
+
+    def lose_place(self) -> None:
+        """Tell the client to resync and close its connection, once."""
+        if not self.has_lost:
+            self.has_lost = True
+            self._pending = None
+            self.resync()
+
+    @abstractmethod
+    def write(self, packet: Packet) -> None:
+        """Send a packet at once; loses its place when too much waits already."""
+
+    @abstractmethod
+    def resync(self) -> None:
+        """Tell the client that events are missing, then close its connection."""

@@ -1,0 +1,218 @@
+"""Socket.IO: a namespace for each channel, with recovery of connections that were lost.
+
+python-socketio's server does the talking; who may come in, what is told and what is caught up is
+decided here. Recovery is what the official client understands: a `pid` in CONNECT, the offset as
+each event's last argument, both given back at the next CONNECT. No state of a connection is kept
+but the rooms it chose. Overrides private parts of python-socketio; tests/live/test_sockets.py
+holds them to the version in the lock.
+"""
+
+import secrets
+from collections.abc import Mapping
+from typing import Any, Final
+
+import socketio
+from engineio.exceptions import EngineIOError
+from socketio import packet as sio
+
+from api.auth.callers import Caller
+from api.live.callers import require
+from api.live.channel import Authenticate, Reply, Request
+from api.live.engine import Connection, Engine
+from api.live.handshake import Handshake
+from api.live.hub import Hub
+from api.live.limits import LiveLimits
+from api.live.member import Kind, Member
+from api.live.packets import Packet, SocketioForm, encode_json, single
+from api.live.rooms import ChosenRooms
+from api.live.wire import CloseCode
+from models.errors import StanchionError
+
+_RESYNC: Final = "resync"
+
+
+class SocketioMember(Member):
+    """A client of one namespace."""
+
+    __slots__ = ("caller", "connection", "pid")
+
+    def __init__(self, kind: Kind, connection: Connection, caller: Caller) -> None:
+        super().__init__(kind, pending_max=connection.limits.replay_max)
+        self.connection: Final = connection
+        self.caller: Final = caller
+        self.pid = secrets.token_urlsafe(16)
+
+    def write(self, packet: Packet) -> None:
+        """Send a packet; loses its place when too much waits already."""
+        if not self.connection.put_events(packet):
+            self.lose_place()
+
+    def resync(self) -> None:
+        """Tell the client to start over; it comes back by itself."""
+        text = self.kind.form.write(_RESYNC, b"{}", None)
+        self.connection.put_last(single(text))
+        self.connection.drop(CloseCode.TOO_SLOW, "reads too slowly")
+
+
+class SocketioServer(socketio.AsyncServer):
+    """The server of all namespaces of this process."""
+
+    def __init__(
+        self,
+        hubs: Mapping[str, Hub],
+        *,
+        authenticate: Authenticate,
+        rooms: ChosenRooms,
+        limits: LiveLimits,
+    ) -> None:
+        super().__init__(
+            async_mode="asgi",
+            namespaces=list(hubs),
+            async_handlers=False,  # one message of a client after the other
+            cors_allowed_origins=_allows,
+            http_compression=False,
+            max_http_buffer_size=limits.message_bytes_max,
+            limits=limits,
+        )
+        self._hubs: Final = hubs
+        self._authenticate: Final = authenticate
+        self._chosen: Final = rooms
+        self._limits: Final = limits
+        self._members: Final[dict[tuple[str, str], SocketioMember]] = {}
+
+    @property
+    def connection_count(self) -> int:
+        """Return how many clients are connected, in whatever namespaces."""
+        return len(self.eio.sockets)
+
+    def close_all(self) -> None:
+        """Close every connection such that official clients come back by themselves.
+
+        A DISCONNECT packet would tell them to stay away, so the transport is closed instead.
+        """
+        for connection in list(self.eio.sockets.values()):
+            connection.drop(CloseCode.RESTART, "the server restarts")
+
+    def _engineio_server_class(self) -> type[Engine]:
+        return Engine
+
+    # Messages of clients -------------------------------------------------------------------------
+
+    async def _handle_eio_connect(self, eio_sid: str, environ: dict[str, Any]) -> None:
+        await super()._handle_eio_connect(eio_sid, environ)
+        self.eio.sockets[eio_sid].expect_namespace(self._limits.authentication_timeout_s)
+
+    async def _handle_eio_message(self, eio_sid: str, data: str) -> None:
+        try:
+            packet = self.packet_class(encoded_packet=data)
+        except (ValueError, TypeError, IndexError, RecursionError):
+            raise EngineIOError("not Socket.IO") from None
+        namespace = packet.namespace or "/"
+        if packet.packet_type == sio.CONNECT:
+            await self._handle_connect(eio_sid, namespace, packet.data)
+        elif packet.packet_type == sio.DISCONNECT:
+            await self._handle_disconnect(eio_sid, namespace, self.reason.CLIENT_DISCONNECT)
+        elif packet.packet_type == sio.EVENT:
+            await self._handle_event(eio_sid, namespace, packet.id, packet.data)
+        elif packet.packet_type != sio.ACK:  # nobody was asked to acknowledge anything
+            raise EngineIOError("unexpected packet")
+
+    async def _handle_event(self, eio_sid: str, namespace: str, id: Any, data: Any) -> None:  # noqa: A002
+        member = self._members.get((eio_sid, namespace))
+        if member is None or not isinstance(data, list) or not isinstance(data[0], str):
+            raise EngineIOError("unexpected event")
+        hub = self._hubs[namespace]
+        handler = hub.channel.handlers.get(data[0])
+        if handler is None:
+            return  # of no interest; another version of a client may say more
+        asked = Request(
+            member.caller, member.kind.audience, member.rooms, data[1] if len(data) > 1 else None
+        )
+        try:
+            reply = await handler(asked)
+        except StanchionError as error:
+            reply = Reply("error", {"code": error.code, "message": str(error)})
+        if reply.rooms is not None:
+            hub.move(member, reply.rooms)
+            await self._chosen.remember(member.pid, member.caller, reply.rooms)
+        if id is not None:
+            self._send(member.connection, namespace, sio.ACK, [reply.data], id=id)
+
+    # Coming and going ----------------------------------------------------------------------------
+
+    async def _handle_connect(self, eio_sid: str, namespace: str, data: Any) -> None:
+        """Let a client into a namespace, or tell it why not."""
+        connection: Connection = self.eio.sockets[eio_sid]
+        hub = self._hubs.get(namespace)
+        sid = await self.manager.pre_connect(eio_sid, namespace) if hub else None
+        if hub is None or sid is None:
+            refusal = {"message": f"no namespace {namespace}" if hub is None else "connected twice"}
+            self._send(connection, namespace, sio.CONNECT_ERROR, refusal)
+            return
+        said = data if isinstance(data, dict) else {}
+        try:
+            await self._admit(eio_sid, sid, hub, said)
+        except StanchionError as error:
+            reason = {"message": str(error), "data": {"code": error.code}}
+            self._send(connection, namespace, sio.CONNECT_ERROR, reason)
+            await self.manager.disconnect(sid, namespace, ignore_queue=True)
+
+    async def _admit(self, eio_sid: str, sid: str, hub: Hub, said: Mapping[str, Any]) -> None:
+        """Let a client in, caught up or with the initial state; raises what refuses it."""
+        namespace = hub.channel.namespace or "/"
+        connection: Connection = self.eio.sockets[eio_sid]
+        handshake = Handshake(self.environ[eio_sid]["asgi.scope"])
+        caller = await self._authenticate(handshake.credentials(said))
+        require(caller, hub.channel.who)
+        admission = await hub.channel.admit(caller, {**handshake.query, **said})
+        recovers = said.get("recovery") is not False
+        kind = Kind(SocketioForm(namespace, recovers), admission.audience)
+        member = SocketioMember(kind, connection, caller)
+        rooms = await self._chosen.recall(_text(said, "pid"), caller)
+        await hub.enter(member, admission.rooms if rooms is None else rooms)
+        try:
+            missed = await hub.missed(member, _text(said, "offset"))
+            if missed is not None:
+                member.pid = _text(said, "pid") or member.pid
+            greeting = {"sid": sid} | ({"pid": member.pid} if recovers else {})
+            self._send(connection, namespace, sio.CONNECT, greeting)
+            await self.manager.connect(sid, namespace)
+            connection.joined_namespace()
+            await hub.start(member, admission, missed, _text(said, "offset"))
+        except BaseException:
+            hub.leave(member)
+            raise
+        self._members[eio_sid, namespace] = member
+        if connection.closed:
+            await self._handle_disconnect(eio_sid, namespace)
+
+    async def _handle_disconnect(
+        self, eio_sid: str, namespace: str, reason: str | None = None
+    ) -> None:
+        member = self._members.pop((eio_sid, namespace), None)
+        if member is not None:
+            self._hubs[namespace].leave(member)
+        await super()._handle_disconnect(eio_sid, namespace, reason)
+
+    def _send(
+        self,
+        connection: Connection,
+        namespace: str,
+        packet_type: int,
+        data: Any,
+        *,
+        id: int | None = None,  # noqa: A002
+    ) -> None:
+        number = "" if id is None else str(id)
+        head = f"4{packet_type}{namespace},{number}".encode()
+        connection.put_last(single(head + encode_json(data)))
+
+
+def _text(said: Mapping[str, Any], name: str) -> str | None:
+    value = said.get(name)
+    return value if isinstance(value, str) else None
+
+
+def _allows(_origin: str | None, _environ: Mapping[str, Any]) -> bool:
+    """Say that an origin is welcome: who is not was refused before python-socketio saw it."""
+    return True

@@ -1,0 +1,110 @@
+"""Server-Sent Events: a stream that an `EventSource` or `curl -N` follows.
+
+Each event's `id:` is its offset; `Last-Event-ID` brings what came after it. A reading of the state
+is no event of the stream and has no id. A reader that fell behind, or whose offset is no longer
+kept, is sent `resync`: read the state over HTTP, then go on.
+"""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Final
+
+from falcon.asgi import SSEvent
+
+from api.live.packets import encode_json
+from api.live.tail import START, LiveEvent, Place, Reader, StreamTail, place_of
+from models.events import Event
+from models.redis import RedisAwayError
+
+# A comment at least this often keeps proxies from closing a quiet connection.
+_COMMENT_EVERY_S: Final = 15.0
+# How soon a stream notices that the server stops or that its client has gone.
+_GLANCE_S: Final = 1.0
+_RETRY_MS: Final = 1_000
+_RESYNC: Final = SSEvent(event="resync", data=b"{}")
+
+
+class EventStreams:
+    """Makes streams of one domain: `view` is what a reader gets to see of an event."""
+
+    def __init__(
+        self,
+        tail: StreamTail,
+        draining: asyncio.Event,
+        *,
+        reading: Callable[[], Awaitable[Event | None]],
+        reading_every_s: float,
+    ) -> None:
+        self._tail: Final = tail
+        self._draining: Final = draining
+        self._reading: Final = reading
+        self._reading_every_s: Final = reading_every_s
+
+    async def open(
+        self, offset: str | None, view: Callable[[Event], Event]
+    ) -> AsyncIterator[SSEvent]:
+        """Take a place in the stream and return what to send; raises LimitError if none is left."""
+        stream = self._stream(offset, view)
+        # The first step takes the place, or refuses; only then the client is told yes.
+        return _after(await anext(stream), stream)
+
+    async def _stream(
+        self, offset: str | None, view: Callable[[Event], Event]
+    ) -> AsyncIterator[SSEvent]:
+        async with self._tail.reader() as reader:
+            yield SSEvent(comment="stream of events", retry=_RETRY_MS)
+            yield await self._read()
+            last = START
+            if offset is not None:
+                try:
+                    if await self._tail.is_kept(offset):
+                        last = place_of(offset)
+                    else:
+                        yield _RESYNC
+                    async for live in self._tail.replay(offset):
+                        last = live.place
+                        yield _sse(live, view)
+                except RedisAwayError:
+                    yield _RESYNC
+            async for event in self._follow(reader, last, view):
+                yield event
+
+    async def _follow(
+        self, reader: Reader, last: Place, view: Callable[[Event], Event]
+    ) -> AsyncIterator[SSEvent]:
+        spoke_at_s = time.monotonic()
+        read_at_s = spoke_at_s + self._reading_every_s
+        while not self._draining.is_set():
+            live = await reader.get(_GLANCE_S)
+            now_s = time.monotonic()
+            if live is not None:
+                if live.place > last:
+                    yield _sse(live, view)
+                    spoke_at_s = now_s
+            elif reader.has_lost:
+                yield _RESYNC
+                return
+            if now_s >= read_at_s:
+                yield await self._read()
+                spoke_at_s, read_at_s = now_s, now_s + self._reading_every_s
+            elif now_s - spoke_at_s >= _COMMENT_EVERY_S:
+                yield SSEvent(comment="still here")
+                spoke_at_s = now_s
+
+    async def _read(self) -> SSEvent:
+        event = await self._reading()
+        if event is None:
+            return SSEvent(comment="the database is away")
+        return SSEvent(event=event.name, data=encode_json(event.data))
+
+
+async def _after(first: SSEvent, stream: AsyncIterator[SSEvent]) -> AsyncIterator[SSEvent]:
+    yield first
+    async for event in stream:
+        yield event
+
+
+def _sse(live: LiveEvent, view: Callable[[Event], Event]) -> SSEvent:
+    seen = view(live.event)
+    return SSEvent(event=seen.name, event_id=live.offset, data=encode_json(seen.data))
