@@ -24,6 +24,7 @@ from models.settings import Settings
 
 T = TypeVar("T")
 
+_CONNECTIONS: Final = 4
 # The migration that made the table of keys.
 _KEYS_SINCE: Final = "0003"
 
@@ -123,7 +124,9 @@ def _run(settings: Settings, work: Callable[[PeopleService], Awaitable[T]]) -> T
 
     async def run() -> T:
         database = Database(
-            settings.database_url, connections_max=1, timeout_s=settings.database_timeout_s
+            settings.database_url,
+            connections_max=_CONNECTIONS,
+            timeout_s=settings.database_timeout_s,
         )
         people = PeopleService(
             database,

@@ -6,7 +6,7 @@ from typing import Any, Final
 from falcon.asgi import App
 
 from api.access import Access
-from api.people import sessions, tokens
+from api.people import administration, sessions, tokens
 
 # The contract of tickets writes its paths in all of these ways.
 _PREFIXES: Final = ("/app", "", "/api", "/app/api")
@@ -28,6 +28,11 @@ def add_routes(
             ("/api/v1/auth/logout", sessions.LogoutResource),
             ("/api/v1/auth/me", sessions.MeResource),
             ("/api/v1/auth/password", sessions.PasswordResource),
+            ("/api/v1/auth/users", administration.UsersResource),
+            ("/api/v1/auth/users/{username}", administration.UserResource),
+            ("/api/v1/auth/keys", administration.KeysResource),
+            ("/api/v1/auth/keys/{name}", administration.KeyResource),
+            ("/api/v1/auth/audit", administration.AuditResource),
         )
     ]
     login = tokens.TokenResource(

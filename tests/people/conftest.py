@@ -94,7 +94,7 @@ def running(
 @pytest.fixture(scope="module")
 def running_database(running: System) -> Iterator[Database]:
     """The database of `running`."""
-    database = Database(running.database_url, connections_max=2, timeout_s=10)
+    database = Database(running.database_url, connections_max=4, timeout_s=10)
     yield database
     database.close()
 
