@@ -18,7 +18,7 @@ _log: Final = structlog.get_logger(__name__)
 # How long a revoked key may still open, and a first key leave open what needs none.
 _READ_EVERY_S: Final = 2.0
 # A key that nobody knows may be new; but made-up keys shall not make us ask each time.
-_ASKED_AGAIN_AFTER_S: Final = 0.2
+_ASKED_AGAIN_AFTER_S: Final = 0.1
 _SETTINGS_ID: Final = 0
 
 
@@ -39,6 +39,7 @@ class KeyCache:
         self._is_known = False
         self._read_at_s = -_READ_EVERY_S
         self._lock: Final = asyncio.Lock()
+        self._next_read: asyncio.Task[None] | None = None
 
     @property
     def exist(self) -> bool | None:
@@ -57,10 +58,15 @@ class KeyCache:
         return self._keys.get(digest_of(secret)) if self._keys else None
 
     async def find(self, secret: str) -> ApiKey | None:
-        """Return the key of a secret; one that is not remembered may be new, so ask again."""
+        """Return the key of a secret; one that is not remembered may be new, so ask again.
+
+        A key that was made before this is called is found. Who shows a wrong one waits a moment.
+        """
         found = self.known(secret)
         if found is None:
-            await self.refresh(older_than_s=_ASKED_AGAIN_AFTER_S)
+            if self._next_read is None:
+                self._next_read = asyncio.create_task(self._read_soon())
+            await asyncio.shield(self._next_read)
             found = self.known(secret)
         return found
 
@@ -87,6 +93,13 @@ class KeyCache:
                 self._keys = {key.digest: key for key in keys}
                 self._is_known = True
             self._read_at_s = time.monotonic()
+
+    async def _read_soon(self) -> None:
+        """Read the keys for all who wait for it, and not too often."""
+        await asyncio.sleep(self._read_at_s + _ASKED_AGAIN_AFTER_S - time.monotonic())
+        # Who comes from here on may show a key that this reading does not see yet.
+        self._next_read = None
+        await self.refresh()
 
     async def run(self) -> None:
         """Keep what is remembered fresh, until cancelled."""
