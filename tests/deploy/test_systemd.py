@@ -1,0 +1,94 @@
+import configparser
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from models.settings import Settings, load_settings
+from tests.servers import ROOT
+
+FOLDER = ROOT / "deploy" / "systemd"
+SERVICES = sorted(path.name for path in FOLDER.glob("*.service"))
+# Units of everybody who may be restarted alone.
+PROCESSES = [name for name in SERVICES if "migrate" not in name and "up" not in name]
+
+
+class Unit(configparser.RawConfigParser):
+    """A unit file; of a name that stands in it several times the last one counts."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(strict=False, delimiters=("=",), comment_prefixes=("#",))
+        self.optionxform = str  # type: ignore[assignment,method-assign]  # names keep their case
+        self.read(FOLDER / name)
+
+
+@pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd is not installed")
+def test_systemd_finds_no_fault(tmp_path: Path) -> None:
+    program = tmp_path / "stanchion"
+    program.write_text("#!/bin/sh\n")
+    program.chmod(0o755)
+    for path in FOLDER.iterdir():
+        text = path.read_text().replace("/opt/stanchion/bin/stanchion", str(program))
+        (tmp_path / path.name).write_text(text)
+
+    units = [str(path) for path in tmp_path.glob("*.service")]
+    units.append(str(tmp_path / "stanchion.target"))
+    answer = subprocess.run(
+        ["systemd-analyze", "verify", "--man=no", *units],
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+
+    ours = [line for line in answer.stderr.splitlines() if "stanchion" in line]
+    assert (ours, answer.returncode) == ([], 0)
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_each_unit_is_shut_in(name: str) -> None:
+    service = Unit(name)["Service"]
+
+    assert service["User"] == "stanchion"
+    assert service["ProtectSystem"] == "strict"
+    assert service["StateDirectory"] == "stanchion"
+    for wall in ("NoNewPrivileges", "PrivateTmp", "PrivateDevices", "ProtectHome"):
+        assert service[wall] == "yes"
+    assert service["CapabilityBoundingSet"] == ""
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_each_unit_sees_what_celery_and_redis_read_of_the_machine(name: str) -> None:
+    # A worker whose heartbeat cannot read /proc/loadavg ends.
+    assert "ProcSubset" not in Unit(name)["Service"]
+
+
+@pytest.mark.parametrize("name", PROCESSES)
+def test_each_process_is_over_within_ten_seconds(name: str) -> None:
+    service = Unit(name)["Service"]
+    stop_s = int(service["TimeoutStopSec"].removesuffix("s"))
+    # systemd waits that long for ExecStop, and once more for what is left.
+    waits = 2 if "ExecStop" in service else 1
+
+    assert waits * stop_s <= 10
+    assert "ExecStop" in service or stop_s > Settings().stop_timeout_s
+
+
+@pytest.mark.parametrize("name", PROCESSES)
+def test_each_process_comes_back_whatever_ended_it(name: str) -> None:
+    unit = Unit(name)
+
+    assert unit["Service"]["Restart"] == "always"
+    assert unit["Unit"]["StartLimitIntervalSec"] == "0"
+    # `Requires` would give up for good when the database is away at the moment of a restart.
+    assert "Requires" not in unit["Unit"]
+
+
+def test_the_environment_file_holds_settings() -> None:
+    lines = (FOLDER / "stanchion.env").read_text().splitlines()
+    given = dict(line.removeprefix("# ").split("=", 1) for line in lines if "STANCHION_" in line)
+
+    settings = load_settings(given)
+
+    assert settings.database_url.startswith("postgresql://")
+    assert settings.broker_url.startswith("amqp://")
