@@ -136,7 +136,7 @@ class Application:
         reference.add_routes(self._app)
         pages.add_routes(
             self._app,
-            _facts(settings, version),
+            _facts(settings, version, needs_key=lambda: bool(access.keys.exist)),
             monitor=monitor,
             messages=self._messages,
             user_name=access.name_of,
@@ -206,12 +206,12 @@ class _Lifespan:
         await self._stop()
 
 
-def _facts(settings: Settings, version: str) -> pages.Facts:
+def _facts(settings: Settings, version: str, *, needs_key: Callable[[], bool]) -> pages.Facts:
     return pages.Facts(
         version=version,
         address=reachable(settings.bind[0]),
         flower_url=f"http://{reachable(settings.flower_bind)}",
-        needs_key=settings.secret_key is not None,
+        needs_key=needs_key,
     )
 
 

@@ -1,13 +1,10 @@
 """Pages for people: rendered whole by the server, in the reader's language, kept live by scripts.
 
-Nothing comes from another host and nothing is inline but the import map, which the policy allows by
-its hash. docs/pages.md tells how a page is made.
+docs/pages.md tells how a page is made.
 """
 
 import asyncio
-import base64
 import gzip
-import hashlib
 import json
 import re
 from collections.abc import Awaitable, Callable, Mapping
@@ -18,50 +15,13 @@ from urllib.parse import urlencode
 
 from falcon.asgi import App, Request, Response
 
-from api import assets, languages, templates
+from api import assets, languages, page_files, templates
 from api.health import HealthMonitor
 from api.languages import Language
 from models.errors import UnavailableError
 from models.messages.service import MessageService
 from models.vitals import Health
 
-_INTER: Final = "vendor/fontsource-variable-inter-5.3.0"
-_CHART_STYLES: Final = "vendor/uplot-1.6.32/uPlot.min.css"
-# What a module may import by name; the rest is imported by relative paths.
-_IMPORTS: Final = {
-    "@preact/signals": "vendor/preact-signals-2.11.4/signals.mjs",
-    "@preact/signals-core": "vendor/preact-signals-core-1.14.5/signals-core.mjs",
-    "htm": "vendor/htm-3.1.1/htm.mjs",
-    "preact": "vendor/preact-11.2.0/preact.mjs",
-    "preact/hooks": "vendor/preact-11.2.0/hooks.mjs",
-    "socket.io-client": "vendor/socket.io-client-4.8.4/socket.io.esm.min.js",
-    "uplot": "vendor/uplot-1.6.32/uPlot.esm.js",
-}
-_FILES: Final = (
-    *_IMPORTS.values(),
-    _CHART_STYLES,
-    f"{_INTER}/inter-latin-wght-normal.woff2",
-    f"{_INTER}/inter-latin-ext-wght-normal.woff2",
-    f"{_INTER}/inter-vietnamese-wght-normal.woff2",
-    "app/account.js",
-    "app/activity.js",
-    "app/app.css",
-    "app/chart.js",
-    "app/copy.js",
-    "app/health.js",
-    "app/html.js",
-    "app/live.js",
-    "app/login.js",
-    "app/messages.js",
-    "app/page.js",
-    "app/start.js",
-    "app/texts.js",
-    "app/theme.js",
-    "icon.svg",
-)
-_IMPORT_MAP: Final = json.dumps(
-    {"imports": {name: assets.PREFIX + path for name, path in _IMPORTS.items()}}
-)
 _THEME_COOKIE: Final = "stanchion_theme"
 _THEMES: Final = frozenset({"light", "dark"})
 # A page does not wait for a store that hangs: it says that it does not know yet.
@@ -81,7 +41,7 @@ class Facts:
     version: str
     address: str  # host:port, for who asks without a proper Host
     flower_url: str
-    needs_key: bool
+    needs_key: Callable[[], bool]  # whether requests for messages must show one
 
 
 class Page:
@@ -95,7 +55,7 @@ class Page:
         self._user_name: Final = user_name
         self._languages: Final = languages.load()
         self._templates: Final = {each.name: self._template(each) for each in self._languages}
-        self._headers: Final = _headers()
+        self._headers: Final = page_files.headers()
 
     async def on_get(self, req: Request, resp: Response) -> None:
         """Send the page; `?lang=` chooses the language from now on."""
@@ -138,9 +98,9 @@ class Page:
         # "<" would end the element early or open a comment within it.
         texts = json.dumps(language.script_texts, ensure_ascii=False).replace("<", "\\u003c")
         raw = {
-            "chart_styles": _CHART_STYLES,
-            "font": f"{_INTER}/inter-latin-wght-normal.woff2",
-            "imports": _IMPORT_MAP,
+            "chart_styles": page_files.CHART_STYLES,
+            "font": page_files.FONT,
+            "imports": page_files.IMPORT_MAP,
             "script": self.script,
             "texts": texts,
         }
@@ -204,6 +164,7 @@ class StartPage(Page):
         states, counts = await asyncio.gather(self._states(), self._counts(language))
         words = language.script_texts
         summary = _summary(states)
+        needs_key = self._facts.needs_key()
         return {
             "summary": summary,
             "word.summary": words[f"summary.{summary}"],
@@ -211,8 +172,8 @@ class StartPage(Page):
             **{f"word.{name}": words[f"state.{state}"] for name, state in states.items()},
             **{f"count.{name}": count for name, count in counts.items()},
             "origin": self._origin(req),
-            "key": '-H "X-API-KEY: $KEY" ' if self._facts.needs_key else "",
-            "hidden_without_keys": "" if self._facts.needs_key else "hidden",
+            "key": '-H "X-API-KEY: $KEY" ' if needs_key else "",
+            "hidden_without_keys": "" if needs_key else "hidden",
             "flower": self._facts.flower_url,
         }
 
@@ -266,7 +227,7 @@ def add_routes(
     """Serve the pages and their files; `user_name` tells who a request's session belongs to."""
     app.add_route("/", StartPage(facts, user_name, monitor=monitor, messages=messages))
     app.add_route("/login", LoginPage(facts, user_name))
-    assets.add_routes(app, _FILES)
+    assets.add_routes(app, page_files.FILES)
 
 
 def _summary(states: Mapping[str, str]) -> str:
@@ -284,20 +245,3 @@ def _address(path: str, following: str | None, **parameters: str) -> str:
     if following is not None:
         parameters["next"] = own_path(following)
     return f"{path}?{urlencode(parameters)}" if parameters else path
-
-
-def _headers() -> list[tuple[str, str]]:
-    digest = base64.b64encode(hashlib.sha256(_IMPORT_MAP.encode()).digest()).decode()
-    policy = (
-        f"default-src 'none'; script-src 'self' 'sha256-{digest}'; style-src 'self';"
-        " img-src 'self'; font-src 'self'; connect-src 'self'; form-action 'self';"
-        " base-uri 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'"
-    )
-    return [
-        ("Cache-Control", "no-cache, private"),
-        ("Content-Security-Policy", policy),
-        ("Cross-Origin-Opener-Policy", "same-origin"),
-        ("Referrer-Policy", "same-origin"),
-        ("Vary", "Accept-Encoding, Accept-Language, Cookie"),
-        ("X-Content-Type-Options", "nosniff"),
-    ]

@@ -180,7 +180,7 @@ def test_page_without_a_database_still_comes_and_says_so(
             page = open_page("/", of=system).page
             is_live(page)
 
-            server.__exit__()
+            server.stop()
 
             expect(page.locator("h1")).to_have_text("Not serving")
             page.reload()

@@ -1,0 +1,69 @@
+"""The files that pages are made of, and the policy that allows them and nothing else.
+
+Nothing comes from another host, and nothing is inline but the import map, which browsers take in no
+other way; the policy names its hash.
+"""
+
+import base64
+import hashlib
+import json
+from typing import Final
+
+from api import assets
+
+_INTER: Final = "vendor/fontsource-variable-inter-5.3.0"
+FONT: Final = f"{_INTER}/inter-latin-wght-normal.woff2"
+CHART_STYLES: Final = "vendor/uplot-1.6.32/uPlot.min.css"
+# What a module may import by name; the rest is imported by relative paths.
+_IMPORTS: Final = {
+    "@preact/signals": "vendor/preact-signals-2.11.4/signals.mjs",
+    "@preact/signals-core": "vendor/preact-signals-core-1.14.5/signals-core.mjs",
+    "htm": "vendor/htm-3.1.1/htm.mjs",
+    "preact": "vendor/preact-11.2.0/preact.mjs",
+    "preact/hooks": "vendor/preact-11.2.0/hooks.mjs",
+    "socket.io-client": "vendor/socket.io-client-4.8.4/socket.io.esm.min.js",
+    "uplot": "vendor/uplot-1.6.32/uPlot.esm.js",
+}
+FILES: Final = (
+    *_IMPORTS.values(),
+    CHART_STYLES,
+    FONT,
+    f"{_INTER}/inter-latin-ext-wght-normal.woff2",
+    f"{_INTER}/inter-vietnamese-wght-normal.woff2",
+    "app/account.js",
+    "app/activity.js",
+    "app/app.css",
+    "app/chart.js",
+    "app/copy.js",
+    "app/health.js",
+    "app/html.js",
+    "app/live.js",
+    "app/login.js",
+    "app/messages.js",
+    "app/page.js",
+    "app/start.js",
+    "app/texts.js",
+    "app/theme.js",
+    "icon.svg",
+)
+IMPORT_MAP: Final = json.dumps(
+    {"imports": {name: assets.PREFIX + path for name, path in _IMPORTS.items()}}
+)
+
+
+def headers() -> list[tuple[str, str]]:
+    """Return what every page is sent with."""
+    digest = base64.b64encode(hashlib.sha256(IMPORT_MAP.encode()).digest()).decode()
+    policy = (
+        f"default-src 'none'; script-src 'self' 'sha256-{digest}'; style-src 'self';"
+        " img-src 'self'; font-src 'self'; connect-src 'self'; form-action 'self';"
+        " base-uri 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'"
+    )
+    return [
+        ("Cache-Control", "no-cache, private"),
+        ("Content-Security-Policy", policy),
+        ("Cross-Origin-Opener-Policy", "same-origin"),
+        ("Referrer-Policy", "same-origin"),
+        ("Vary", "Accept-Encoding, Accept-Language, Cookie"),
+        ("X-Content-Type-Options", "nosniff"),
+    ]
