@@ -11,8 +11,13 @@ from typing import Any, Final, Protocol
 import msgspec
 
 _FIELD: Final = b"events"
+# With more kinds than that in one wake-up everybody is tried.
+_KINDS_MAX: Final = 100
 _encode: Final = msgspec.json.Encoder().encode
 _decode: Final = msgspec.json.Decoder(list[tuple[str, dict[str, Any]]]).decode
+_decode_wake: Final = msgspec.json.Decoder(
+    tuple[str, list[tuple[str, str | None, int]] | None]
+).decode
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,14 +28,18 @@ class Event:
     data: Mapping[str, object]
 
 
+# What has come in, counted by queue and type.
+Arrivals = Mapping[tuple[str, str | None], int]
+
+
 class Publisher(Protocol):
     """Where a service puts its events after the commit; never blocks, never raises."""
 
     def publish(self, domain: str, events: Sequence[Event]) -> None:
         """Take the events of one commit, in order."""
 
-    def wake(self, domain: str) -> None:
-        """Tell every process that somebody's waiting may be over; may be lost."""
+    def wake(self, domain: str, arrived: Arrivals) -> None:
+        """Tell every process what has arrived for those who wait; may be lost."""
 
 
 def stream_key(domain: str) -> str:
@@ -51,3 +60,19 @@ def encode_entry(events: Sequence[Event]) -> dict[Any, Any]:
 def decode_entry(fields: Mapping[bytes, bytes]) -> list[Event]:
     """Return the events of one stream entry, in order."""
     return [Event(name, data) for name, data in _decode(fields[_FIELD])]
+
+
+def encode_wake(process: str, arrived: Arrivals) -> bytes:
+    """Return a wake-up from a process."""
+    kinds = [(queue, type_, count) for (queue, type_), count in arrived.items()]
+    return _encode((process, kinds if len(kinds) <= _KINDS_MAX else None))
+
+
+def decode_wake(message: bytes) -> tuple[str, Arrivals | None]:
+    """Return who sent a wake-up and what arrived; None: anything may have."""
+    if not message:  # from a worker, which puts back messages of many kinds
+        return "", None
+    process, kinds = _decode_wake(message)
+    if kinds is None:
+        return process, None
+    return process, {(queue, type_): count for queue, type_, count in kinds}

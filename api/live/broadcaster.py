@@ -14,7 +14,15 @@ from typing import Final
 import redis.asyncio
 import structlog
 
-from models.events import Event, encode_entry, stream_key, wake_channel
+from models.events import (
+    Arrivals,
+    Event,
+    decode_wake,
+    encode_entry,
+    encode_wake,
+    stream_key,
+    wake_channel,
+)
 from models.redis import RedisAwayError
 
 log: Final = structlog.get_logger(__name__)
@@ -33,11 +41,11 @@ class Broadcaster:
     def __init__(self, client: redis.asyncio.Redis, *, kept_max: int) -> None:
         self.is_away = False
         self.dropped = 0
-        self.name: Final = secrets.token_hex(4).encode()
+        self.name: Final = secrets.token_hex(4)
         self._client: Final = client
         self._kept_max: Final = kept_max
         self._commits: Final[deque[tuple[str, Sequence[Event]]]] = deque()
-        self._wakes: Final[set[str]] = set()
+        self._wakes: dict[str, dict[tuple[str, str | None], int]] = {}
         self._has_news: Final = asyncio.Event()
 
     def publish(self, domain: str, events: Sequence[Event]) -> None:
@@ -50,9 +58,11 @@ class Broadcaster:
         self._commits.append((domain, events))
         self._has_news.set()
 
-    def wake(self, domain: str) -> None:
-        """Tell the other processes that consumers of a domain may have something to take."""
-        self._wakes.add(domain)
+    def wake(self, domain: str, arrived: Arrivals) -> None:
+        """Tell the other processes what arrived for consumers of a domain."""
+        counts = self._wakes.setdefault(domain, {})
+        for kind, count in arrived.items():
+            counts[kind] = counts.get(kind, 0) + count
         self._has_news.set()
 
     async def run(self) -> None:
@@ -79,17 +89,16 @@ class Broadcaster:
                 await self._send()
 
     async def _send(self) -> None:
-        wakes = list(self._wakes)
+        wakes, self._wakes = self._wakes, {}  # what does not get through is found by a recheck
         commits = [self._commits[i] for i in range(min(len(self._commits), _SENT_AT_ONCE_MAX))]
         pipeline = self._client.pipeline(transaction=False)
-        for domain in wakes:
-            pipeline.publish(wake_channel(domain), self.name)
+        for domain, arrived in wakes.items():
+            pipeline.publish(wake_channel(domain), encode_wake(self.name, arrived))
         for domain, events in commits:
             pipeline.xadd(
                 stream_key(domain), encode_entry(events), maxlen=self._kept_max, approximate=True
             )
         await pipeline.execute()
-        self._wakes.difference_update(wakes)
         for commit in commits:
             if self._commits and self._commits[0] is commit:
                 self._commits.popleft()
@@ -99,7 +108,11 @@ class WakeListener:
     """Calls `woken` when another process says that messages arrived."""
 
     def __init__(
-        self, client: redis.asyncio.Redis, domain: str, own_name: bytes, woken: Callable[[], None]
+        self,
+        client: redis.asyncio.Redis,
+        domain: str,
+        own_name: str,
+        woken: Callable[[Arrivals | None], None],
     ) -> None:
         self.is_listening = False
         self._client: Final = client
@@ -114,10 +127,11 @@ class WakeListener:
                 async with self._client.pubsub(ignore_subscribe_messages=True) as pubsub:
                     await pubsub.subscribe(self._channel)
                     self.is_listening = True
-                    self._woken()
+                    self._woken(None)
                     async for message in pubsub.listen():
-                        if message["data"] != self._own_name:
-                            self._woken()
+                        sender, arrived = decode_wake(message["data"])
+                        if sender != self._own_name:
+                            self._woken(arrived)
             except RedisAwayError:
                 self.is_listening = False
                 await asyncio.sleep(_RETRY_S)

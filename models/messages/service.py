@@ -6,7 +6,7 @@ from itertools import chain
 from typing import Final
 
 from models.database import Database
-from models.events import Event, Publisher
+from models.events import Arrivals, Event, Publisher
 from models.messages import facts, writes
 from models.messages.dispatcher import Dispatcher
 from models.messages.group_commit import GroupCommit
@@ -124,9 +124,9 @@ class MessageService:
         """Return the counts and the ends of the line, as of one moment."""
         return await self._database.read(writes.read_status)
 
-    def wake(self) -> None:
+    def wake(self, arrived: Arrivals | None) -> None:
         """Try the waiting consumers: another process has put messages in."""
-        self._dispatcher.wake(None)
+        self._dispatcher.wake(arrived)
 
     def set_recheck(self, recheck_s: float) -> None:
         """Set how often waiting consumers are tried without a wake-up."""
@@ -147,7 +147,7 @@ class MessageService:
     def _tell(self, events: list[Event], arrived: dict[LineKey, int]) -> None:
         if arrived:
             self._dispatcher.wake(arrived)
-            self._publisher.wake(facts.DOMAIN)
+            self._publisher.wake(facts.DOMAIN, arrived)
         self._publisher.publish(facts.DOMAIN, events)
 
     def _tell_enqueued(self, groups: list[Sequence[NewMessage]], stored: list[Enqueued]) -> None:

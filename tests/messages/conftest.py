@@ -8,7 +8,7 @@ import pytest
 
 from models import clock
 from models.database import Database
-from models.events import Event
+from models.events import Arrivals, Event
 from models.messages.rules import Lease, LeaseRequest, NewMessage
 from models.messages.service import MessageLimits, MessageService
 
@@ -24,7 +24,8 @@ class Recorder:
         assert domain == "messages"
         self.events += events
 
-    def wake(self, domain: str) -> None:
+    def wake(self, domain: str, arrived: Arrivals) -> None:
+        assert arrived
         assert domain == "messages"
         self.wakes += 1
 

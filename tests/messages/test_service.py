@@ -299,7 +299,7 @@ async def test_waiting_consumer_gets_a_message_whose_lease_ends(database: Databa
     await queue.until_waiting(1)
 
     queue.now_ms += 1_000
-    queue.service.wake()
+    queue.service.wake(None)
 
     lease = await waiting
     assert lease is not None
@@ -404,6 +404,17 @@ async def test_waiting_consumer_is_rung_up_when_a_lease_ends(database: Database)
     assert again is not None
     assert again.id == first.id
     await queue.service.close()
+
+
+async def test_consumers_of_many_types_each_get_their_own(queue: Queue) -> None:
+    types = [f"type {n}" for n in range(40)]
+    waiting = [asyncio.create_task(queue.take(type_=type_, timeout_s=30)) for type_ in types]
+    await queue.until_waiting(len(types))
+
+    ids = await queue.put(*(NewMessage("{}", type=type_) for type_ in types))
+
+    leases = await asyncio.gather(*waiting)
+    assert [lease.id for lease in leases if lease] == ids
 
 
 @contextmanager

@@ -132,3 +132,32 @@ def _put_sqlite(
     if rows:
         connection.exec_driver_sql(_PUT_SQLITE, rows)
     return leases
+
+
+_LINES_WITH_MESSAGES: Final = {
+    "postgresql": text(
+        """
+        SELECT line->>0 AS queue, line->>1 AS type
+        FROM jsonb_array_elements(CAST(:lines AS jsonb)) AS lines (line)
+        WHERE EXISTS (SELECT 1 FROM message_ready
+                      WHERE queue = line->>0 AND type = line->>1)
+        """
+    ),
+    "sqlite": text(
+        """
+        SELECT value->>0 AS queue, value->>1 AS type
+        FROM json_each(:lines) AS lines
+        WHERE EXISTS (SELECT 1 FROM message_ready AS ready
+                      WHERE ready.queue = lines.value->>0 AND ready.type = lines.value->>1)
+        """
+    ),
+}
+
+
+def lines_with_messages(
+    connection: Connection, lines: Sequence[tuple[str, str | None]]
+) -> set[tuple[str, str | None]]:
+    """Return the lines, of (queue, type), in which a message waits; those of any type always."""
+    of_a_type = rows_as_json(line for line in lines if line[1] is not None)
+    rows = connection.execute(_LINES_WITH_MESSAGES[connection.dialect.name], {"lines": of_a_type})
+    return {(row.queue, row.type) for row in rows} | {line for line in lines if line[1] is None}
