@@ -33,7 +33,7 @@ def document(routes: Sequence[Route], *, version: str) -> dict[str, Any]:
     paths: dict[str, Any] = {}
     for path, method, operation in operations:
         paths.setdefault(re.sub(r"{(\w+)[^}]*}", r"{\1}", path), {})[method] = _describe(
-            path, operation, reference_of, schemas
+            path, method, operation, reference_of, schemas
         )
     for _, _, operation in operations:
         if operation.query is not None:  # its fields stand as parameters
@@ -84,12 +84,13 @@ def _types(operations: Iterator[Operation]) -> list[type[Struct]]:
 
 def _describe(
     path: str,
+    method: str,
     operation: Operation,
     reference_of: dict[type[Struct], dict[str, Any]],
     schemas: dict[str, Any],
 ) -> dict[str, Any]:
     described: dict[str, Any] = {
-        "operationId": operation.id,
+        "operationId": _operation_id(method, path),
         "summary": operation.summary,
         "description": inspect.cleandoc(operation.description),
         "parameters": [*_path_parameters(path), *_query_parameters(operation, schemas)],
@@ -110,6 +111,11 @@ def _describe(
                 response["content"][answer.media_type]["example"] = answer.example
         described["responses"][str(status)] = response
     return described
+
+
+def _operation_id(method: str, path: str) -> str:
+    """Return a name that no other operation has: `post_api_queue_message_message_id_nack`."""
+    return method + "_".join(re.split(r"\W+", path)).rstrip("_")
 
 
 def _path_parameters(path: str) -> list[dict[str, Any]]:

@@ -36,7 +36,6 @@ class Answer:
 class Operation:
     """One method of one resource, as the reference shows it."""
 
-    id: str
     summary: str
     description: str
     body: type[Struct] | None
@@ -76,7 +75,6 @@ def operation(
             await responder(resource, req, resp, **parameters)
 
         described = Operation(
-            id=responder.__qualname__.replace("Resource.on_", "_").replace(".on_", "_"),
             summary=summary,
             description=(responder.__doc__ or "").strip(),
             body=body,

@@ -40,7 +40,8 @@ metadata: Final = MetaData(
 T = TypeVar("T")
 
 _SQLITE_READERS: Final = 4
-# Of the connections to PostgreSQL, those whose commits do not wait for the disk.
+# Connections to PostgreSQL whose commits do not wait for the disk, beside the others; opened when
+# they are needed, so a process that never asks for one has none.
 _RELAXED_CONNECTIONS: Final = 3
 # A connection that rested longer than this is asked whether it still lives before it is used.
 _TRUSTED_IDLE_S: Final = 1.0
@@ -65,9 +66,7 @@ class Database:
             self._writers = ThreadPoolExecutor(1, "sqlite-writer")
             self._readers = ThreadPoolExecutor(_SQLITE_READERS, "sqlite-reader")
         else:
-            self._engine = _postgresql_engine(
-                self._url, connections_max - _RELAXED_CONNECTIONS, timeout_s
-            )
+            self._engine = _postgresql_engine(self._url, connections_max, timeout_s)
             self._relaxed = _postgresql_engine(
                 self._url, _RELAXED_CONNECTIONS, timeout_s, relaxed=True
             )

@@ -18,6 +18,7 @@ CHECKS: Final[tuple[Check, ...]] = (
     stores.check_redis,
     stores.check_broker,
     stores.check_workers,
+    stores.check_outbox,
     machine.check_ports,
     machine.check_exim,
     stores.check_clock,

@@ -8,14 +8,17 @@ from sqlalchemy import text
 
 from api.doctor.findings import Finding, fault, ok, warn
 from api.health import broker_answers
-from models import migrate
+from models import migrate, outbox
 from models.clock import now_ms
 from models.database import Database
 from models.redis import broker_url, connect
 from models.settings import Settings
 from models.vitals import Health, beat_health, read_vitals, workers_health
+from workers.app import configure
+from workers.system import probe_ms, start_probe
 
 _REDIS_VERSION_MIN: Final = (6, 2)
+_PROBE_TIMEOUT_S: Final = 5.0
 _CLOCK_APART_MS_MAX: Final = 2_000
 _OVERCOMMIT: Final = Path("/proc/sys/vm/overcommit_memory")
 
@@ -84,6 +87,22 @@ def check_workers(settings: Settings, _environ: Mapping[str, str]) -> Iterator[F
     healthy = beat_health(vitals, now_ms=now) is Health.HEALTHY
     told = f"ticked {ago_s:.1f} s ago"
     yield ok("beat", told) if healthy else fault("beat", told, "stanchion beat")
+
+
+def check_outbox(settings: Settings, _environ: Mapping[str, str]) -> Iterator[Finding]:
+    """Send a piece of work the whole way: database, broker, worker, database."""
+    configure(settings)
+    database = Database(settings.database_url, connections_max=4, timeout_s=_PROBE_TIMEOUT_S)
+    try:
+        probe = start_probe(database, resend_after_s=settings.outbox_resend_after_s)
+        took_ms = probe_ms(database, probe, timeout_s=_PROBE_TIMEOUT_S)
+        yield ok("outbox", f"a probe went through a worker in {took_ms} ms")
+        with database.begin() as connection:
+            failed = outbox.count_failed(connection)
+        if failed:
+            yield fault("outbox", f"{failed} pieces of work were given up", "see outbox.last_error")
+    finally:
+        database.close()
 
 
 def check_clock(settings: Settings, _environ: Mapping[str, str]) -> Iterator[Finding]:

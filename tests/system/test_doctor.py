@@ -30,7 +30,10 @@ def said(tmp_path: Path, redis_server: RedisServer) -> Callable[..., str]:
     return run
 
 
-def test_it_finds_no_fault_with_a_house_that_runs(system: System, tmp_path: Path) -> None:
+def test_it_finds_no_fault_with_a_house_that_runs(
+    system: System, tmp_path: Path, send_through: Callable[[str], None]
+) -> None:
+    send_through(system.redis_url)  # and no more afterwards
     environ = {
         "STANCHION_DATA": str(tmp_path),
         "STANCHION_DATABASE_URL": system.database_url,
