@@ -503,3 +503,13 @@ def test_a_damaged_file_does_not_keep_the_house_from_starting(new_up: Callable[.
     assert "its last 100 bytes are now in cut-" in second.log()
     with redis.Redis.from_url(url) as client:
         assert client.get("kept") == b"1"
+
+
+def test_flower_lists_the_tasks_that_ran(up: Up) -> None:
+    password = json.loads((up.data / "secrets.json").read_text())["admin_password"]
+
+    def names() -> set[str]:
+        answer = httpx.get(f"http://{up.flower}/api/tasks", auth=("admin", password))
+        return {task["name"] for task in answer.raise_for_status().json().values()}
+
+    wait_until(lambda: {"messages.expire", "system.tick"} <= names(), "Flower has seen them")
