@@ -1,0 +1,92 @@
+"""What producers and consumers of messages say over HTTP: scripts for http_load."""
+
+import itertools
+from collections.abc import Sequence
+from typing import Final
+
+from bench.http_load import Meter, Script, clock, expect, request
+
+PAYLOAD_BYTES: Final = 256
+BATCH: Final = 100
+_EMPTY: Final = len('{"data":"","at":000000000}')
+_PRODUCER_PAUSE_S: Final = 0.01
+_WAIT: Final = request("GET", "/api/queue/message?timeout=30")
+
+
+def producers(connections: int, meter: Meter) -> Sequence[Script]:
+    """Enqueue one message a request, each when the one before is answered."""
+    return [
+        _produce(request("POST", "/api/queue/message", _message(number)), 1, meter)
+        for number in range(connections)
+    ]
+
+
+def batch_producers(connections: int, meter: Meter) -> Sequence[Script]:
+    """Enqueue BATCH messages a request."""
+    batch = b'{"messages":[' + b",".join(_message(i) for i in range(BATCH)) + b"]}"
+    said = request("POST", "/api/queue/batch", batch)
+    return [_produce(said, BATCH, meter) for _ in range(connections)]
+
+
+def consumers(connections: int, meter: Meter) -> Sequence[Script]:
+    """Take a message, acknowledge it, take the next; the time is that of both."""
+    return [_consume(meter) for _ in range(connections)]
+
+
+def passers(waiting: int, meter: Meter) -> Sequence[Script]:
+    """One producer, a hundred messages a second, and consumers that wait for them.
+
+    The time is that from a message sent to its consumer's answer.
+    """
+    sent_at_s: dict[bytes, float] = {}
+    return [_produce_slowly(sent_at_s), *(_wait_for(sent_at_s, meter) for _ in range(waiting))]
+
+
+def _message(number: int) -> bytes:
+    filling = "x" * (PAYLOAD_BYTES - _EMPTY)
+    return f'{{"type":"bench","payload":{{"data":"{filling}","at":{number + 10**8}}}}}'.encode()
+
+
+def _produce(said: bytes, count: int, meter: Meter) -> Script:
+    while True:
+        began = clock()
+        expect((yield said), 201)
+        meter.note(clock() - began, count)
+
+
+def _consume(meter: Meter) -> Script:
+    while True:
+        began = clock()
+        body = expect((yield _WAIT), 200)
+        expect((yield _ack(body)), 200)
+        meter.note(clock() - began)
+
+
+def _produce_slowly(sent_at_s: dict[bytes, float]) -> Script:
+    for number in itertools.count():
+        said = request("POST", "/api/queue/message", _message(number))
+        sent_at_s[b"%d" % (number + 10**8)] = clock()
+        expect((yield said), 201)
+        yield _PRODUCER_PAUSE_S
+
+
+def _wait_for(sent_at_s: dict[bytes, float], meter: Meter) -> Script:
+    while True:
+        body = expect((yield _WAIT), 200)
+        meter.note(clock() - sent_at_s.pop(_between(body, b'"at":', b"}")))
+        expect((yield _ack(body)), 200)
+
+
+def _ack(leased: bytes) -> bytes:
+    message_id = _between(leased, b'"id":"', b'"')
+    lock_token = _between(leased, b'"lock_token":"', b'"')
+    body = b'{"id":"%b","lock_token":"%b"}' % (message_id, lock_token)
+    return _ACK_HEAD % len(body) + body
+
+
+def _between(text: bytes, before: bytes, after: bytes) -> bytes:
+    start = text.index(before) + len(before)
+    return text[start : text.index(after, start)]
+
+
+_ACK_HEAD: Final = request("POST", "/api/queue/ack", b"x").replace(b": 1\r\n\r\nx", b": %d\r\n\r\n")

@@ -1,0 +1,102 @@
+"""Servers to measure: on data of their own, and as durable as they come.
+
+Built on those of the tests, which forget with a crash; here each waits for the disk.
+"""
+
+import contextlib
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from models import migrate
+from tests.servers import (
+    ROOT,
+    PostgresqlServer,
+    Process,
+    RedisServer,
+    System,
+    free_port,
+    wait_until,
+)
+
+
+class DurablePostgresqlServer(PostgresqlServer):
+    """PostgreSQL as it is installed: it waits for the disk, and vacuums."""
+
+    def start(self) -> None:
+        """Start it, on a new cluster the first time."""
+        if not (self._folder / "data").exists():
+            self._create_cluster()
+        self._process = Process(
+            [
+                str(self.program("postgres")),
+                *("-D", f"{self._folder}/data", "-k", str(self._folder)),
+                *("-c", "listen_addresses=", "-c", "max_connections=120"),
+            ],
+            log_path=self._folder / "log",
+            user=self._user,
+        )
+        wait_until(
+            lambda: self.execute("SELECT 1") or True, "postgresql answers", process=self._process
+        )
+
+    @property
+    def pid(self) -> int:
+        """Return the id of the process that all others descend from."""
+        return self._process.pid
+
+
+@contextlib.contextmanager
+def service(
+    folder: Path, database_url: str, redis_url: str, settings: Mapping[str, str]
+) -> Iterator[System]:
+    """Run the API on an empty database, as `stanchion api` does."""
+    folder.mkdir()
+    migrate.upgrade(database_url)
+    with System(
+        folder,
+        database_url=database_url,
+        redis_url=redis_url,
+        processes=("api",),
+        settings=settings,
+    ) as system:
+        yield system
+
+
+@contextlib.contextmanager
+def asgi(
+    folder: Path, application: str, settings: Mapping[str, str]
+) -> Iterator[tuple[Process, int]]:
+    """Run another ASGI application in the server's own worker class; yield it and its port."""
+    port = free_port()
+    command = [
+        *(sys.executable, "-m", "gunicorn", "-k", "api.server.Worker", "--no-control-socket"),
+        *("--bind", f"127.0.0.1:{port}", "--keep-alive", "75", "--worker-connections", "20000"),
+        application,
+    ]
+    environ = {
+        "PATH": "/usr/bin:/bin",
+        "PYTHONPATH": str(ROOT),
+        **{f"STANCHION_{name}": value for name, value in settings.items()},
+    }
+    process = Process(command, log_path=folder / "asgi.log", environ=environ)
+    try:
+        wait_until(lambda: _answers(port), f"{application} answers", process=process)
+        yield process, port
+    finally:
+        process.stop()
+
+
+def port_of(system: System) -> int:
+    """Return the port a system's API listens on."""
+    return int(system.url.rpartition(":")[2])
+
+
+def _answers(port: int) -> Any:
+    return httpx.get(f"http://127.0.0.1:{port}/").status_code
+
+
+__all__ = ["DurablePostgresqlServer", "RedisServer", "asgi", "port_of", "service"]
