@@ -5,6 +5,7 @@ middleware, no events, no waiting consumers, so that nothing but the grouping sp
 An ASGI application for `gunicorn -k api.server.Worker`; reads the product's environment.
 """
 
+import asyncio
 import itertools
 import os
 import secrets
@@ -29,6 +30,8 @@ from models.settings import load_settings
 
 T = TypeVar("T")
 
+# The pool has so many connections for commits that do not wait for the disk.
+_LEASES_AT_ONCE: Final = 3
 _decode_new: Final = msgspec.json.Decoder(wire.NewMessageBody).decode
 _decode_ack: Final = msgspec.json.Decoder(wire.AckBody).decode
 
@@ -61,6 +64,7 @@ class _Store:
 class _Message:
     def __init__(self, store: _Store) -> None:
         self._store: Final = store
+        self._free: Final = asyncio.Semaphore(_LEASES_AT_ONCE)
 
     async def on_post(self, req: Request, resp: Response) -> None:
         body = _decode_new(await req.stream.readall())
@@ -75,9 +79,10 @@ class _Message:
 
     async def on_get(self, _req: Request, resp: Response) -> None:
         asked = LeaseRequest("consumer", f"lt_{secrets.token_urlsafe(16)}")
-        leases = await self._store.run(
-            lambda connection, shard: _lease(connection, asked, shard), durable=False
-        )
+        async with self._free:
+            leases = await self._store.run(
+                lambda connection, shard: _lease(connection, asked, shard), durable=False
+            )
         if leases:
             resp.data = wire.encode(wire.leased_message(leases[0]))
         else:
