@@ -138,7 +138,9 @@ def test_page_outlives_a_restart_of_the_server(open_page: OpenPage, own_site: Sy
 
     expect(banner).to_be_hidden()
     expect(visit.page.locator("[data-component=database] dd")).to_have_text("Healthy")
-    httpx.post(f"{own_site.url}/api/queue/message", json={"payload": {}}).raise_for_status()
+    httpx.post(
+        f"{own_site.url}/api/queue/message", json={"payload": {}}, timeout=30
+    ).raise_for_status()
     expect(visit.page.locator("[data-text=queued]")).to_have_text("1")
 
 
