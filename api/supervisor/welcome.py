@@ -8,7 +8,10 @@ from models.secrets import Secrets, secrets_path
 from models.settings import Settings
 
 # Path and what is there; a room adds its pages.
-_PAGES: Final = (("/api/reference", "every request, to read and to try"),)
+_PAGES: Final = (
+    ("/             ", "what runs here, live"),
+    ("/api/reference", "every request, to read and to try"),
+)
 
 
 def welcome(settings: Settings, secrets: Secrets, *, took_s: float) -> Iterator[str]:
