@@ -185,8 +185,11 @@ def _show(rows: list[dict[str, Any]], options: argparse.Namespace) -> None:
     if options.json:
         print(json.dumps(rows if options.action == "list" else rows[0], indent=2))
         return
+    if not rows:
+        print("none")
+        return
     cells = [[_cell(value) for value in row.values()] for row in rows]
-    if rows and options.action == "list":
+    if options.action == "list":
         cells.insert(0, [name.upper() for name in rows[0]])
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
     for line in cells:
