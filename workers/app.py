@@ -158,6 +158,10 @@ def configure(settings: Settings) -> None:
         task_time_limit=TASK_TIME_MAX_S,  # for pools of processes; threads cannot be stopped
         worker_prefetch_multiplier=1,
         worker_send_task_events=True,  # what Flower shows
+        # By default RabbitMQ holds this queue for one connection: a worker that comes back before
+        # its dead connection was noticed, or a second one of the same name, would end.
+        control_queue_exclusive=False,
+        control_queue_durable=True,
         event_queue_ttl=60,
         event_queue_expires=60,
         worker_hijack_root_logger=False,

@@ -11,6 +11,7 @@ import pytest
 
 from tests.deploy.house import House, start_house
 from tests.deploy.nginx import Nginx
+from tests.deploy.rabbitmq import RabbitmqServer
 
 
 class NewNginx(Protocol):
@@ -26,6 +27,14 @@ def new_nginx(new_folder: Callable[[str], Path]) -> NewNginx:
     if Nginx.program() is None:
         _is_missing("nginx", "nginx")
     return lambda **addresses: Nginx(new_folder("n"), **addresses)
+
+
+@pytest.fixture(scope="module")
+def rabbitmq_folder(new_folder: Callable[[str], Path]) -> Path:
+    """A folder for a RabbitMQ."""
+    if not RabbitmqServer.is_installed():
+        _is_missing("RabbitMQ", "rabbitmq-server")
+    return new_folder("q")
 
 
 @pytest.fixture
