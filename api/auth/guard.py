@@ -51,6 +51,8 @@ class Guard:
             return
         who = row.who
         if who.open_without_keys and await self._is_open():
+            if not self._is_this_machine(req):  # a proxy of this machine let a stranger in
+                raise LocalOnlyError
             self._origins.check_own_machine(req)
             req.context.caller = _MACHINE
         elif not who.everybody:

@@ -86,6 +86,14 @@ def test_without_a_key_other_sites_pages_are_refused(
     assert http.get("/api/queue/message?timeout=0", headers=headers).status_code == 403
 
 
+def test_without_a_key_a_proxy_of_this_machine_lets_no_stranger_in(http: httpx.Client) -> None:
+    headers = {"Host": "localhost", "X-Forwarded-For": "203.0.113.9"}
+
+    answer = http.get("/api/queue/metrics", headers=headers)
+
+    assert (answer.status_code, answer.json()["code"]) == (403, "local_only")
+
+
 def test_without_a_key_own_pages_may_call(http: httpx.Client) -> None:
     headers = {"Origin": str(http.base_url).rstrip("/"), "Sec-Fetch-Site": "same-origin"}
 
