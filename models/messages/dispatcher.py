@@ -21,7 +21,8 @@ from models.messages.statements.counts import bump
 from models.messages.statements.lease import lease, lines_with_messages
 from models.messages.statements.settle import collect_lapsed, first_lease_end_ms, give_back
 
-_FLIGHTS_MAX: Final = 2
+# Of two claims the later may find the earlier message: who came first would be served second.
+_FLIGHTS_MAX: Final = 1
 _LINES_TRIED_ONE_BY_ONE: Final = 3
 # How long nobody looks whether a waiting caller has hung up.
 _UNWATCHED_S: Final = 0.05

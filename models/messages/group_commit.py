@@ -43,7 +43,7 @@ class _Entry(Generic[Item, Outcome]):
 
 
 class GroupCommit(Generic[Item, Outcome]):
-    """Gathers items into transactions; at most `flights_max` are under way at a time.
+    """Gathers items into transactions, of which two are under way at a time, on SQLite one.
 
     `committed` is told of each group right after its commit, in order of commit, before its
     submitters are answered: the place to make events and wake consumers.
@@ -57,7 +57,6 @@ class GroupCommit(Generic[Item, Outcome]):
         limit_name: str,
         rows_max: int,
         waiting_max: int,
-        flights_max: int = 2,
         committed: Callable[[list[Item], list[Outcome]], None] | None = None,
     ) -> None:
         self._database: Final = database
@@ -66,7 +65,8 @@ class GroupCommit(Generic[Item, Outcome]):
         self._rows_max: Final = rows_max
         self._waiting_max: Final = waiting_max
         self._committed: Final = committed
-        self._free_slots: Final = list(range(flights_max))
+        # Two take turns, one at the disk; with one writer the second would only make groups small.
+        self._free_slots: Final = [0] if database.is_sqlite else [0, 1]
         self._queue: Final[deque[_Entry[Item, Outcome]]] = deque()
         self._waiting = 0
         self._flights: Final[set[asyncio.Task[None]]] = set()
