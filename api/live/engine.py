@@ -37,6 +37,7 @@ class Connection(AsyncSocket):
         self._wire: Wire | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._deadline: asyncio.TimerHandle | None = None
+        self._is_ending = False  # over polling: it waits to be told that it is closed
 
     # Sending -------------------------------------------------------------------------------------
 
@@ -58,7 +59,7 @@ class Connection(AsyncSocket):
                 return False
             self._wire.write(packet.frames)
         elif not self.closed:
-            if self.queue.qsize() >= self.limits.replay_max:
+            if self._is_ending or self.queue.qsize() >= self.limits.replay_max:
                 return False
             self.queue.put_nowait(packet)
         return True
@@ -88,12 +89,24 @@ class Connection(AsyncSocket):
         self._stop_timers()
         if self._wire is not None:
             self._wire.close(code, reason)
-        elif not self.closed:
-            self.server.start_background_task(self._end_polling, reason)
+        elif not self.closed and not self._is_ending:
+            self._is_ending = True
+            self.queue.put_nowait(engine.Packet(engine.CLOSE))
+            self._timer = asyncio.get_running_loop().call_later(
+                _FORGET_S, self.server.start_background_task, self._forget, reason
+            )
 
-    async def _end_polling(self, reason: str) -> None:
-        await self.close(wait=False, reason=reason)
-        asyncio.get_running_loop().call_later(_FORGET_S, self.server.sockets.pop, self.sid, None)
+    async def poll(self) -> list[Any]:
+        """Return what waits; the connection is over once it was told so."""
+        packets: list[Any] = await super().poll()
+        if self._is_ending and packets and packets[-1].packet_type == engine.CLOSE:
+            await self._forget("closed by the server")
+        return packets
+
+    async def _forget(self, reason: str) -> None:
+        self._stop_timers()
+        await self.close(wait=False, abort=True, reason=reason)
+        self.server.sockets.pop(self.sid, None)
 
     def _stop_timers(self) -> None:
         for timer in (self._timer, self._deadline):
@@ -169,8 +182,12 @@ class Connection(AsyncSocket):
 
     async def _serve(self, wire: Wire, told: Any) -> None:
         while not self.queue.empty():
-            wire.write(frame(self.queue.get_nowait().encode().encode()))
+            waiting = self.queue.get_nowait()
+            is_made = isinstance(waiting, Packet)
+            wire.write(waiting.frames if is_made else frame(waiting.encode().encode()))
         self._wire = wire
+        if self._is_ending:
+            wire.close(CloseCode.RESTART, "closed by the server")
         reason = self.server.reason.TRANSPORT_CLOSE
         try:
             while not self.closed:

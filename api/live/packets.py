@@ -64,6 +64,7 @@ class SocketioForm:
 class Packet:
     """The messages of some events, in order, with their places; made once, sent to many."""
 
+    packet_type: Final = 4  # Engine.IO's MESSAGE, for which it stands among packets that wait
     __slots__ = ("_text", "first", "frames", "last", "places", "texts")
 
     def __init__(self, texts: Sequence[bytes], places: Sequence[Place]) -> None:
