@@ -2,15 +2,19 @@
 
 from typing import Final
 
+from falcon.asgi import Request
+
 from api.access import Access
 from api.auth.callers import NOBODY, Caller, Credential
 from api.auth.errors import (
     ForbiddenRoleError,
     InvalidKeyError,
     InvalidSessionError,
+    LocalOnlyError,
     NotSignedInError,
 )
 from api.auth.table import Who
+from api.caller import is_loopback_address
 from api.live.channel import Credentials
 from models.errors import UnavailableError
 
@@ -33,6 +37,11 @@ class LiveCallers:
             if self._keys.exist is None:
                 raise UnavailableError("database", "the keys cannot be read")
         return not self._keys.exist and not self._is_public
+
+    def check_this_machine(self, req: Request) -> None:
+        """Raise LocalOnlyError for a stranger whom a proxy of this machine lets in."""
+        if not is_loopback_address(self._callers.proxies.client_address(req)):
+            raise LocalOnlyError
 
     async def find(self, shown: Credentials) -> Caller:
         """Return whose credentials these are; NOBODY without any.

@@ -113,6 +113,7 @@ class LiveGateway:
     async def _check_origin(self, handshake: Handshake, *, is_new: bool) -> None:
         """Refuse pages of other sites; without keys also names that are not this machine's."""
         if is_new and await self._callers.is_open():
+            self._callers.check_this_machine(handshake.request)
             self._origins.check_own_machine(handshake.request)
         else:
             self._origins.check_page(handshake.request)

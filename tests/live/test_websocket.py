@@ -157,6 +157,16 @@ def test_foreign_name_of_an_open_server_is_refused(live: Live) -> None:
     assert answer.json()["code"] == "foreign_host"
 
 
+def test_stranger_behind_a_proxy_of_an_open_server_is_refused(live: Live) -> None:
+    with (
+        pytest.raises(InvalidStatus) as refusal,
+        raw(live.url, additional_headers={"X-Forwarded-For": "203.0.113.7"}),
+    ):
+        pass
+
+    assert json.loads(refusal.value.response.body)["code"] == "local_only"
+
+
 def test_unknown_path_is_not_found(live: Live) -> None:
     with pytest.raises(InvalidStatus) as refusal, raw(live.url, "/ws/nothing"):
         pass
