@@ -2,7 +2,7 @@
 
 On a WebSocket a connection has no task beside the server's own: packets are written at once, in
 frames made once for all, and pings are timers. Over polling, what waits has a bound. Overrides
-private parts of python-engineio; tests/live/test_engine.py holds them to the version in the lock.
+private parts of python-engineio; tests/live/test_wire.py holds them to the version in the lock.
 """
 
 import asyncio

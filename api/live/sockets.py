@@ -3,7 +3,7 @@
 python-socketio's server does the talking; who may come in, what is told and what is caught up is
 decided here. Recovery is what the official client understands: a `pid` in CONNECT, the offset as
 each event's last argument, both given back at the next CONNECT. No state of a connection is kept
-but the rooms it chose. Overrides private parts of python-socketio; tests/live/test_sockets.py
+but the rooms it chose. Overrides private parts of python-socketio; tests/live/test_wire.py
 holds them to the version in the lock.
 """
 
