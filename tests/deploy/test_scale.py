@@ -26,7 +26,8 @@ from tests.deploy.rabbitmq import RabbitmqServer
 from tests.messages.test_crash import Ledger, consume, is_empty, produce, tokens_on_disk
 from tests.servers import PostgresqlServer, RedisServer, System, free_port, wait_until
 
-pytestmark = pytest.mark.xdist_group("scale")
+# Twelve processes and a broker on a small machine: minutes, and not for every run.
+pytestmark = [pytest.mark.xdist_group("scale"), pytest.mark.slow]
 
 ROLES = ("api", "relay", "worker", "beat")
 # How soon work that no worker claimed is sent again; the default is 10 s.
