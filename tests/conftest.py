@@ -50,6 +50,10 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def _group(item: pytest.Function) -> str | None:
+    if "browser" in item.fixturenames:
+        # Playwright's loop runs on beneath every test until its browser stops: no test that
+        # starts a loop of its own may come between.
+        return "browser"
     if "system" in item.fixturenames:
         return f"system-{item.callspec.params['backend']}"
     if "running" in item.fixturenames:  # by convention, processes that one module shares
