@@ -112,7 +112,13 @@ class Application:
         )
         health.add_routes(self._app, monitor)
         readings = Readings(self._messages)
-        events = EventsResource(readings, self._tail, access.guard, self._draining)
+        events = EventsResource(
+            readings,
+            self._tail,
+            access.guard,
+            self._draining,
+            recheck_s=settings.live_recheck_s,
+        )
         self._live: Final = LiveGateway(
             [channel(readings)],
             {facts.DOMAIN: self._tail},
@@ -155,6 +161,7 @@ class Application:
         """Let go of everybody who waits: the server is about to stop."""
         self._draining.set()
         self._messages.drain()
+        self._tail.wake_readers()
         self._live.drain()
 
     async def _start(self) -> None:
@@ -228,6 +235,7 @@ def _live_limits(settings: Settings) -> LiveLimits:
         buffer_bytes_max=settings.socket_buffer_bytes_max,
         replay_max=settings.socket_replay_max,
         authentication_timeout_s=settings.socket_authentication_timeout_s,
+        recheck_s=settings.live_recheck_s,
     )
 
 

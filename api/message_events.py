@@ -5,6 +5,7 @@ words of consumers. The channel needs a key wherever one exists, and knows a roo
 """
 
 import asyncio
+import functools
 import time
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
@@ -14,7 +15,7 @@ from msgspec.structs import asdict
 
 from api.auth.callers import Caller
 from api.auth.guard import Guard
-from api.auth.table import Who
+from api.auth.table import MESSAGES_SOCKET
 from api.live.channel import Admission, Channel, Reply
 from api.live.channel import Request as Asked
 from api.live.sse import EventStreams
@@ -25,17 +26,10 @@ from models.errors import InvalidError, UnavailableError
 from models.events import Event
 from models.messages import facts
 from models.messages.service import MessageService
-from models.people.rules import Role, Scope
 
 _METRICS_EVERY_S: Final = 5.0
 # What consumers said, which those who show no key do not hear.
 _WORDS_OF_CONSUMERS: Final = ("error", "consumer_id")
-# As for the status of the queue.
-_WHO: Final = Who(
-    scopes=(Scope.MESSAGES,),
-    roles=(Role.ADMIN, Role.OPERATOR, Role.SUPERVISOR, Role.VIEWER),
-    open_without_keys=True,
-)
 _EVERYTHING: Final = "everything"
 _UNTYPED: Final = "untyped"
 _TYPES_MAX: Final = 100
@@ -72,11 +66,21 @@ class EventsResource:
     body_bytes_max = 0
 
     def __init__(
-        self, readings: Readings, tail: StreamTail, guard: Guard, draining: asyncio.Event
+        self,
+        readings: Readings,
+        tail: StreamTail,
+        guard: Guard,
+        draining: asyncio.Event,
+        *,
+        recheck_s: float,
     ) -> None:
         self._guard: Final = guard
         self._streams: Final = EventStreams(
-            tail, draining, reading=readings.event, reading_every_s=_METRICS_EVERY_S
+            tail,
+            draining,
+            reading=readings.event,
+            reading_every_s=_METRICS_EVERY_S,
+            recheck_s=recheck_s,
         )
 
     @operation(
@@ -98,8 +102,11 @@ class EventsResource:
                 raise InvalidError({"Last-Event-ID": "Expected an id of this stream"}) from None
         resp.set_header("Cache-Control", "no-store")
         resp.set_header("X-Accel-Buffering", "no")  # nginx shall not hold events back
-        view = _whole if self._guard.shows_key(req) else _without_words
-        resp.sse = await self._streams.open(offset, view)
+        if await self._guard.sees_everything(req):
+            may = functools.partial(self._guard.sees_everything, req)
+            resp.sse = await self._streams.open(offset, _whole, may)
+        else:
+            resp.sse = await self._streams.open(offset, _without_words, _everybody_may)
 
 
 def channel(readings: Readings) -> Channel:
@@ -116,10 +123,9 @@ def channel(readings: Readings) -> Channel:
 
     return Channel(
         domain=facts.DOMAIN,
-        namespace="/messages",
-        path="/ws/messages",
-        who=_WHO,
+        at=MESSAGES_SOCKET,
         admit=_admit,
+        rejoin=_rejoin,
         initial=initial,
         rooms_of=_rooms_of,
         state=state,
@@ -130,6 +136,10 @@ def channel(readings: Readings) -> Channel:
 
 async def _admit(_caller: Caller, asked: Mapping[str, Any]) -> Admission:
     return Admission(rooms=_rooms(asked.get("types")))
+
+
+async def _rejoin(_caller: Caller, _admission: Admission, chosen: frozenset[str]) -> frozenset[str]:
+    return chosen  # whoever may watch at all may follow each type
 
 
 async def _subscribe(asked: Asked) -> Reply:
@@ -168,6 +178,10 @@ def _types(types: Any) -> list[str]:
     ):
         raise InvalidError({"types": f"Expected up to {_TYPES_MAX} types of messages"})
     return sorted(set(named))
+
+
+async def _everybody_may() -> bool:
+    return True
 
 
 def _whole(event: Event) -> Event:

@@ -124,6 +124,7 @@ class Settings:
     socket_replay_max: Count = 1_000
     socket_buffer_bytes_max: Bytes = 1_048_576
     socket_authentication_timeout_s: Seconds = 10.0
+    live_recheck_s: Seconds = 10.0
 
     # Outbox
     outbox_resend_after_s: WholeSeconds = 10

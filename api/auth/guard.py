@@ -19,6 +19,7 @@ from api.auth.origins import SAFE_METHODS, Origins
 from api.auth.table import TABLE, Row, Who, who_may
 from api.caller import is_loopback_address
 from models.errors import UnavailableError
+from models.people.rules import Scope
 
 _MACHINE: Final = Caller(credential=Credential.MACHINE)
 
@@ -65,14 +66,13 @@ class Guard:
         if req.method != "OPTIONS" and self._who_may.find(req.path, req.method) is None:
             raise UnlistedPathError
 
-    def shows_key(self, req: Request) -> bool:
-        """Say whether a caller may see everything of messages: it shows a key, or needs none."""
-        caller: Caller | None = getattr(req.context, "caller", None)
-        if caller is not None:
-            return True
+    async def sees_everything(self, req: Request) -> bool:
+        """Say whether a caller may now see all of messages: it shows a key, or needs none."""
         shown = req.get_header("X-API-KEY")
-        found = None if shown is None else self._keys.known(shown)
-        return found is not None and found.scope == "messages"
+        found = None if shown is None else await self._keys.find(shown)
+        if found is not None:
+            return found.scope is Scope.MESSAGES
+        return await self._is_open()
 
     async def caller_of(self, req: Request) -> Caller | None:
         """Return the user who calls where nobody need log in; None for nobody.

@@ -1,4 +1,4 @@
-"""Who may do what: one table, which the guard runs and `docs/security.md` shows.
+"""Who may do what: two tables, which the code runs and `docs/security.md` shows.
 
 A path of a row stands for itself and everything below it, whether or not something answers there;
 `*` is any one segment. The longest path that fits decides, and of two rows for it the one that
@@ -55,9 +55,24 @@ class Row:
     who: Who
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SocketRow:
+    """One line of the table of sockets: where clients stay connected, and who may."""
+
+    domain: str
+    namespace: str | None = None  # of Socket.IO
+    path: str | None = None  # of raw WebSockets; `{name}` is any one segment
+    who: Who
+
+
 _READ: Final = ("GET", "HEAD")
 _EVERYBODY: Final = Who(everybody=True)
 _EVERY_USER: Final = Who(roles=_ALL_ROLES)
+_WATCHERS: Final = Who(
+    scopes=(Scope.MESSAGES,),
+    roles=(Role.ADMIN, Role.OPERATOR, Role.SUPERVISOR, Role.VIEWER),
+    open_without_keys=True,
+)
 _ADMINS: Final = Who(roles=(Role.ADMIN,), admin_key=True)
 _MAIL_READ: Final = Who(roles=(Role.ADMIN, Role.OPERATOR, Role.VIEWER))
 _COUNTERS: Final = Who(roles=(Role.ADMIN, Role.SUPERVISOR, Role.OFFICER), scopes=(Scope.TICKETS,))
@@ -91,11 +106,7 @@ TABLE: Final[tuple[Row, ...]] = (
     Row(
         paths=("/api/queue/metrics", "/api/queue/status"),
         methods=_READ,
-        who=Who(
-            scopes=(Scope.MESSAGES,),
-            roles=(Role.ADMIN, Role.OPERATOR, Role.SUPERVISOR, Role.VIEWER),
-            open_without_keys=True,
-        ),
+        who=_WATCHERS,
     ),
     # The contract leaves these open; who shows no key gets no words of consumers.
     Row(
@@ -147,9 +158,15 @@ TABLE: Final[tuple[Row, ...]] = (
     Row(paths=_tickets("/counters/*/*"), who=_COUNTERS),
     Row(paths=_tickets("/procedures"), methods=_READ, who=_EVERYBODY),
     Row(paths=_tickets("/procedures"), who=_HALL),
-    # Live connections say who they are when they open; each namespace and socket decides.
+    # Live connections say who they are when they open, and SOCKETS says who may.
     Row(paths=("/socket.io", "/ws", "/api/v1/ws"), who=_EVERYBODY),
 )
+
+MESSAGES_SOCKET: Final = SocketRow(
+    domain="messages", namespace="/messages", path="/ws/messages", who=_WATCHERS
+)
+# Each is what a channel of api/live is made with: there is none without a line.
+SOCKETS: Final[tuple[SocketRow, ...]] = (MESSAGES_SOCKET,)
 
 
 def who_may(table: Sequence[Row] = TABLE) -> PathTable[Row]:

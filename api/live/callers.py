@@ -80,6 +80,14 @@ def require(caller: Caller, who: Who) -> None:
     raise InvalidKeyError if who.open_without_keys else NotSignedInError
 
 
+def standing_of(caller: Caller) -> tuple[object, ...]:
+    """Return what a channel may have let somebody in by; who has another must come in anew."""
+    user = caller.user
+    if user is not None:
+        return caller.credential, user.id, user.role, user.counter_id
+    return caller.credential, None if caller.key is None else caller.key.id
+
+
 def name_of(caller: Caller) -> str:
     """Return what tells one caller from another; nothing for nobody."""
     if caller.user is not None:

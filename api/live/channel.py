@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from api.auth.callers import Caller
-from api.auth.table import Who
+from api.auth.table import SocketRow
 from models.events import Event
 
 # The room that every client of a channel is in.
@@ -79,6 +79,12 @@ def _as_it_is(event: Event, _audience: str) -> Event | None:
     return event
 
 
+async def _as_at_first(
+    _caller: Caller, admission: Admission, _chosen: frozenset[str]
+) -> frozenset[str]:
+    return admission.rooms
+
+
 async def _nothing(_admission: Admission) -> Sequence[Event]:
     return ()
 
@@ -87,19 +93,21 @@ async def _nothing(_admission: Admission) -> Sequence[Event]:
 class Channel:
     """One domain's live side.
 
-    `who` may come in at all; `admit` gets the caller and the parameters of the address and of the
-    first message, and raises ForbiddenError, NotFoundError or InvalidError to refuse. `initial` is
-    what a client is told that cannot be caught up. `rooms_of` says whom an event concerns, `view`
-    how an audience sees it (None: not at all). `state` is the state of a room, pushed to it at most
-    ten times a second after the events whose `state_rooms` name it, and to EVERYBODY each
-    `state_every_s`. `handlers` answer what clients say.
+    `at` says where clients come in and who may at all; `admit` gets the caller and the parameters
+    of the address and of the first message, and raises ForbiddenError, NotFoundError or
+    InvalidError to refuse. `rejoin` gets the rooms that the same caller chose on a connection that
+    was lost, maybe long ago and by another process, and returns those it may be in now: the first
+    ones, unless a channel says more. `initial` is what a client is told that cannot be caught up.
+    `rooms_of` says whom an event concerns, `view` how an audience sees it (None: not at all).
+    `state` is the state of a room, pushed to it at most ten times a second after the events whose
+    `state_rooms` name it, and to EVERYBODY each `state_every_s`. `handlers` answer what clients
+    say.
     """
 
     domain: str
-    namespace: str | None = None  # of Socket.IO, such as "/messages"
-    path: str | None = None  # of raw WebSockets, such as "/ws/messages" or "/ws/queues/{id}"
-    who: Who
+    at: SocketRow
     admit: Callable[[Caller, Mapping[str, Any]], Awaitable[Admission]]
+    rejoin: Callable[[Caller, Admission, frozenset[str]], Awaitable[frozenset[str]]] = _as_at_first
     initial: Callable[[Admission], Awaitable[Sequence[Event]]] = _nothing
     rooms_of: Callable[[Event], Sequence[str]] = _to_everybody
     view: Callable[[Event, str], Event | None] = _as_it_is

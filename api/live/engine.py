@@ -73,6 +73,9 @@ class Connection(AsyncSocket):
 
     def expect_namespace(self, timeout_s: float) -> None:
         """Close the connection if it is in no namespace by then."""
+        if self.closing or self.closed:
+            return
+        self.joined_namespace()
         loop = asyncio.get_running_loop()
         self._deadline = loop.call_later(
             timeout_s, self.drop, CloseCode.TOO_LATE, "joined no namespace in time"
@@ -102,6 +105,17 @@ class Connection(AsyncSocket):
         if self._is_ending and packets and packets[-1].packet_type == engine.CLOSE:
             await self._forget("closed by the server")
         return packets
+
+    async def close(
+        self,
+        wait: bool = True,  # noqa: FBT001, FBT002  # python-engineio's own
+        abort: bool = False,  # noqa: FBT001, FBT002
+        reason: str | None = None,
+    ) -> None:
+        """End the connection; a poll that still waits is answered, or it would hold up a stop."""
+        await super().close(wait=wait, abort=abort, reason=reason)
+        if self._wire is None:
+            self.queue.put_nowait(engine.Packet(engine.NOOP))
 
     async def _forget(self, reason: str) -> None:
         self._stop_timers()

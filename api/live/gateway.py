@@ -17,6 +17,7 @@ from api.live.handshake import Handshake
 from api.live.hub import Hub
 from api.live.limits import LiveLimits
 from api.live.packets import encode_json
+from api.live.rights import Rights
 from api.live.rooms import ChosenRooms
 from api.live.sockets import SocketioServer
 from api.live.tail import StreamTail
@@ -56,13 +57,16 @@ class LiveGateway:
         self._limits: Final = limits
         self._origins: Final = origins
         self._callers: Final = callers
-        self._hubs: Final = [Hub(channel, tails[channel.domain], limits) for channel in channels]
+        self._rights: Final = Rights(callers.find, every_s=limits.recheck_s)
+        self._hubs: Final = [
+            Hub(channel, tails[channel.domain], self._rights, limits) for channel in channels
+        ]
         self._paths: Final = [
-            (_pattern(hub.channel.path), hub) for hub in self._hubs if hub.channel.path
+            (_pattern(hub.channel.at.path), hub) for hub in self._hubs if hub.channel.at.path
         ]
         self._websockets: Final = WebSocketServer(authenticate=callers.find, limits=limits)
         self._socketio: Final = SocketioServer(
-            {hub.channel.namespace: hub for hub in self._hubs if hub.channel.namespace},
+            {hub.channel.at.namespace: hub for hub in self._hubs if hub.channel.at.namespace},
             authenticate=callers.find,
             rooms=rooms,
             limits=limits,
@@ -102,7 +106,7 @@ class LiveGateway:
 
     async def run(self) -> None:
         """Do what is done regularly, until cancelled."""
-        await asyncio.gather(*(hub.run() for hub in self._hubs))
+        await asyncio.gather(self._rights.run(), *(hub.run() for hub in self._hubs))
 
     def drain(self) -> None:
         """Close every connection, and let no new one in."""

@@ -16,6 +16,7 @@ from api.live.limits import LiveLimits
 from api.live.member import Kind, Member
 from api.live.packets import Packet, encode_json, single
 from api.live.pushes import Pushes
+from api.live.rights import Rights
 from api.live.tail import LiveEvent, StreamTail, place_of
 from models.errors import StanchionError
 from models.events import Event
@@ -31,9 +32,12 @@ _EVENTS_AT_ONCE: Final = 256
 class Hub:
     """Tells the clients of a channel what happens; a `Follower` of its stream."""
 
-    def __init__(self, channel: Channel, tail: StreamTail, limits: LiveLimits) -> None:
+    def __init__(
+        self, channel: Channel, tail: StreamTail, rights: Rights, limits: LiveLimits
+    ) -> None:
         self.channel: Final = channel
         self._tail: Final = tail
+        self._rights: Final = rights
         self._replay_max: Final = limits.replay_max
         # Half of what may wait for a client: it is not caught up only to be found too slow.
         self._replay_bytes_max: Final = limits.buffer_bytes_max // 2
@@ -48,6 +52,7 @@ class Hub:
     async def enter(self, member: Member, rooms: Iterable[str]) -> None:
         """Let a client in, which keeps what comes until `catch_up` or `go_live`."""
         self.move(member, frozenset({EVERYBODY, *rooms}))
+        self._rights.watch(member, self.channel.at.who)
         await self._tail.follow(self)
 
     def move(self, member: Member, rooms: frozenset[str]) -> None:
@@ -64,6 +69,7 @@ class Hub:
         for room in member.rooms:
             self._drop(member, room)
         member.rooms = frozenset()
+        self._rights.forget(member, self.channel.at.who)
         if not self.member_count:
             self._tail.leave(self)
 

@@ -13,3 +13,4 @@ class LiveLimits:
     buffer_bytes_max: int  # what may wait for one client that reads slowly
     replay_max: int  # events that a client is caught up with, and packets that wait meanwhile
     authentication_timeout_s: float
+    recheck_s: float  # how soon a client is closed whose rights ended

@@ -4,8 +4,11 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import Final
 
+from api.auth.callers import Caller
+from api.live.channel import Credentials
 from api.live.packets import Form, Packet
 from api.live.tail import START, Place
+from models.errors import StanchionError
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,6 +19,14 @@ class Kind:
     audience: str
 
 
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """Who a client is, and what it showed to be that."""
+
+    caller: Caller
+    shown: Credentials
+
+
 class Member(ABC):
     """A client that takes packets without making anybody wait.
 
@@ -23,10 +34,14 @@ class Member(ABC):
     slowly, it has lost its place: it is told to resync, and its connection is closed.
     """
 
-    __slots__ = ("_pending", "_pending_max", "has_lost", "kind", "rooms", "seen")
+    __slots__ = (
+        *("_pending", "_pending_max", "caller", "has_lost", "kind", "rooms", "seen", "shown"),
+    )
 
-    def __init__(self, kind: Kind, *, pending_max: int) -> None:
+    def __init__(self, kind: Kind, entry: Entry, *, pending_max: int) -> None:
         self.kind = kind
+        self.caller = entry.caller
+        self.shown: Final = entry.shown
         self.rooms: frozenset[str] = frozenset()
         self.seen: Place = START
         self.has_lost = False
@@ -71,3 +86,7 @@ class Member(ABC):
     @abstractmethod
     def resync(self) -> None:
         """Tell the client that events are missing, then close its connection."""
+
+    @abstractmethod
+    async def refuse(self, error: StanchionError) -> None:
+        """Tell the client why it may no longer be here, and put it out."""

@@ -7,8 +7,9 @@ but the rooms it chose. Overrides private parts of python-socketio; tests/live/t
 holds them to the version in the lock.
 """
 
+import functools
 import secrets
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final
 
 import socketio
@@ -17,13 +18,14 @@ from socketio import packet as sio
 
 from api.auth.callers import Caller
 from api.live.callers import require
-from api.live.channel import Authenticate, Reply, Request
+from api.live.channel import Admission, Authenticate, Reply, Request
 from api.live.engine import Connection, Engine
 from api.live.handshake import Handshake
 from api.live.hub import Hub
 from api.live.limits import LiveLimits
-from api.live.member import Kind, Member
+from api.live.member import Entry, Kind, Member
 from api.live.packets import Packet, SocketioForm, encode_json, single
+from api.live.rights import ChangedCallerError
 from api.live.rooms import ChosenRooms
 from api.live.wire import CloseCode
 from models.errors import StanchionError
@@ -34,13 +36,20 @@ _RESYNC: Final = "resync"
 class SocketioMember(Member):
     """A client of one namespace."""
 
-    __slots__ = ("caller", "connection", "pid")
+    __slots__ = ("_put_out", "connection", "pid")
 
-    def __init__(self, kind: Kind, connection: Connection, caller: Caller) -> None:
-        super().__init__(kind, pending_max=connection.limits.replay_max)
+    def __init__(
+        self,
+        kind: Kind,
+        entry: Entry,
+        connection: Connection,
+        put_out: Callable[[str], Awaitable[None]],
+    ) -> None:
+        """`put_out` takes the client of a connection out of this member's namespace."""
+        super().__init__(kind, entry, pending_max=connection.limits.replay_max)
         self.connection: Final = connection
-        self.caller: Final = caller
         self.pid = secrets.token_urlsafe(16)
+        self._put_out: Final = put_out
 
     def write(self, packet: Packet) -> None:
         """Send a packet; loses its place when too much waits already."""
@@ -52,6 +61,15 @@ class SocketioMember(Member):
         text = self.kind.form.write(_RESYNC, b"{}", None)
         self.connection.put_last(single(text))
         self.connection.drop(CloseCode.TOO_SLOW, "reads too slowly")
+
+    async def refuse(self, error: StanchionError) -> None:
+        """Tell the client why it may no longer be here; it stays away unless it may come anew."""
+        if isinstance(error, ChangedCallerError):
+            self.connection.drop(CloseCode.RESTART, error.code)
+            return
+        data = encode_json({"code": error.code, "message": str(error)})
+        self.connection.put_last(single(self.kind.form.write("error", data, None)))
+        await self._put_out(self.connection.sid)
 
 
 class SocketioServer(socketio.AsyncServer):
@@ -159,26 +177,29 @@ class SocketioServer(socketio.AsyncServer):
 
     async def _admit(self, eio_sid: str, sid: str, hub: Hub, said: Mapping[str, Any]) -> None:
         """Let a client in, caught up or with the initial state; raises what refuses it."""
-        namespace = hub.channel.namespace or "/"
+        namespace = hub.channel.at.namespace or "/"
         connection: Connection = self.eio.sockets[eio_sid]
         handshake = Handshake(self.environ[eio_sid]["asgi.scope"])
-        caller = await self._authenticate(handshake.credentials(said))
-        require(caller, hub.channel.who)
+        shown = handshake.credentials(said)
+        caller = await self._authenticate(shown)
+        require(caller, hub.channel.at.who)
         admission = await hub.channel.admit(caller, {**handshake.query, **said})
+        rooms, is_where_it_was = await self._rejoin(hub, caller, admission, _text(said, "pid"))
         recovers = said.get("recovery") is not False
         kind = Kind(SocketioForm(namespace, recovers), admission.audience)
-        member = SocketioMember(kind, connection, caller)
-        rooms = await self._chosen.recall(_text(said, "pid"), caller)
-        await hub.enter(member, admission.rooms if rooms is None else rooms)
+        put_out = functools.partial(self._put_out, namespace)
+        member = SocketioMember(kind, Entry(caller, shown), connection, put_out)
+        await hub.enter(member, rooms)
         try:
-            missed = await hub.missed(member, _text(said, "offset"))
+            offset = _text(said, "offset") if is_where_it_was else None
+            missed = await hub.missed(member, offset)
             if missed is not None:
                 member.pid = _text(said, "pid") or member.pid
             greeting = {"sid": sid} | ({"pid": member.pid} if recovers else {})
             self._send(connection, namespace, sio.CONNECT, greeting)
             await self.manager.connect(sid, namespace)
             connection.joined_namespace()
-            await hub.start(member, admission, missed, _text(said, "offset"))
+            await hub.start(member, admission, missed, offset)
         except BaseException:
             hub.leave(member)
             raise
@@ -186,12 +207,31 @@ class SocketioServer(socketio.AsyncServer):
         if connection.closed:
             await self._handle_disconnect(eio_sid, namespace)
 
+    async def _rejoin(
+        self, hub: Hub, caller: Caller, admission: Admission, pid: str | None
+    ) -> tuple[frozenset[str], bool]:
+        """Return the rooms to start in, and whether they are all that were chosen before."""
+        chosen = await self._chosen.recall(pid, caller)
+        if chosen is None:
+            return admission.rooms, True
+        rooms = await hub.channel.rejoin(caller, admission, chosen)
+        return rooms, rooms == chosen
+
+    async def _put_out(self, namespace: str, eio_sid: str) -> None:
+        """End a client's stay in a namespace; the official client does not come back by itself."""
+        connection: Connection | None = self.eio.sockets.get(eio_sid)
+        if connection is not None:
+            self._send(connection, namespace, sio.DISCONNECT)
+            await self._handle_disconnect(eio_sid, namespace, self.reason.SERVER_DISCONNECT)
+
     async def _handle_disconnect(
         self, eio_sid: str, namespace: str, reason: str | None = None
     ) -> None:
         member = self._members.pop((eio_sid, namespace), None)
         if member is not None:
             self._hubs[namespace].leave(member)
+            if not any((eio_sid, other) in self._members for other in self._hubs):
+                member.connection.expect_namespace(self._limits.authentication_timeout_s)
         await super()._handle_disconnect(eio_sid, namespace, reason)
 
     def _send(
@@ -199,13 +239,13 @@ class SocketioServer(socketio.AsyncServer):
         connection: Connection,
         namespace: str,
         packet_type: int,
-        data: Any,
+        data: Any = None,
         *,
         id: int | None = None,  # noqa: A002
     ) -> None:
         number = "" if id is None else str(id)
         head = f"4{packet_type}{namespace},{number}".encode()
-        connection.put_last(single(head + encode_json(data)))
+        connection.put_last(single(head if data is None else head + encode_json(data)))
 
 
 def _text(said: Mapping[str, Any], name: str) -> str | None:

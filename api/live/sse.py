@@ -19,8 +19,6 @@ from models.redis import RedisAwayError
 
 # A comment at least this often keeps proxies from closing a quiet connection.
 _COMMENT_EVERY_S: Final = 15.0
-# How soon a stream notices that the server stops or that its client has gone.
-_GLANCE_S: Final = 1.0
 _RETRY_MS: Final = 1_000
 _RESYNC: Final = SSEvent(event="resync", data=b"{}")
 
@@ -35,22 +33,28 @@ class EventStreams:
         *,
         reading: Callable[[], Awaitable[Event | None]],
         reading_every_s: float,
+        recheck_s: float,
     ) -> None:
+        """`reading` is told first and each `reading_every_s`; rights are asked each `recheck_s`."""
         self._tail: Final = tail
         self._draining: Final = draining
         self._reading: Final = reading
         self._reading_every_s: Final = reading_every_s
+        self._recheck_s: Final = recheck_s
 
     async def open(
-        self, offset: str | None, view: Callable[[Event], Event]
+        self, offset: str | None, view: Callable[[Event], Event], may: Callable[[], Awaitable[bool]]
     ) -> AsyncIterator[SSEvent]:
-        """Take a place in the stream and return what to send; raises LimitError if none is left."""
-        stream = self._stream(offset, view)
+        """Take a place in the stream and return what to send; raises LimitError if none is left.
+
+        The stream ends once the client may no longer have this view.
+        """
+        stream = self._stream(offset, view, may)
         # The first step takes the place, or refuses; only then the client is told yes.
         return _after(await anext(stream), stream)
 
     async def _stream(
-        self, offset: str | None, view: Callable[[Event], Event]
+        self, offset: str | None, view: Callable[[Event], Event], may: Callable[[], Awaitable[bool]]
     ) -> AsyncIterator[SSEvent]:
         async with self._tail.reader() as reader:
             yield SSEvent(comment="stream of events", retry=_RETRY_MS)
@@ -67,16 +71,22 @@ class EventStreams:
                         yield _sse(live, view)
                 except RedisAwayError:
                     yield _RESYNC
-            async for event in self._follow(reader, last, view):
+            async for event in self._follow(reader, last, view, may):
                 yield event
 
     async def _follow(
-        self, reader: Reader, last: Place, view: Callable[[Event], Event]
+        self,
+        reader: Reader,
+        last: Place,
+        view: Callable[[Event], Event],
+        may: Callable[[], Awaitable[bool]],
     ) -> AsyncIterator[SSEvent]:
-        spoke_at_s = time.monotonic()
+        now_s = spoke_at_s = time.monotonic()
         read_at_s = spoke_at_s + self._reading_every_s
-        while not self._draining.is_set():
-            live = await reader.get(_GLANCE_S)
+        right = _Right(may, spoke_at_s, self._recheck_s)
+        while not self._draining.is_set() and await right.lasts(now_s):
+            due_at_s = min(read_at_s, right.asked_at_s, spoke_at_s + _COMMENT_EVERY_S)
+            live = await reader.get(max(0.0, due_at_s - now_s))
             now_s = time.monotonic()
             if live is not None:
                 if live.place > last:
@@ -97,6 +107,22 @@ class EventStreams:
         if event is None:
             return SSEvent(comment="the database is away")
         return SSEvent(event=event.name, data=encode_json(event.data))
+
+
+class _Right:
+    """The right to a view, asked for now and then."""
+
+    def __init__(self, may: Callable[[], Awaitable[bool]], now_s: float, every_s: float) -> None:
+        self._may: Final = may
+        self._every_s: Final = every_s
+        self.asked_at_s = now_s + every_s
+
+    async def lasts(self, now_s: float) -> bool:
+        """Say whether the client may go on, as far as it is time to ask."""
+        if now_s < self.asked_at_s:
+            return True
+        self.asked_at_s = now_s + self._every_s
+        return await self._may()
 
 
 async def _after(first: SSEvent, stream: AsyncIterator[SSEvent]) -> AsyncIterator[SSEvent]:

@@ -64,8 +64,12 @@ class Reader:
             for event in events:
                 self._buffer.put_nowait(event)
 
+    def wake(self) -> None:
+        """Let whoever waits for an event have none."""
+        self._buffer.put_nowait(None)
+
     async def get(self, timeout_s: float) -> LiveEvent | None:
-        """Return the next event, or None after `timeout_s` without one."""
+        """Return the next event; None after `timeout_s` without one, or when woken."""
         try:
             return await asyncio.wait_for(self._buffer.get(), timeout_s)
         except TimeoutError:
@@ -114,6 +118,11 @@ class StreamTail:
             yield reader
         finally:
             self._readers.discard(reader)
+
+    def wake_readers(self) -> None:
+        """Let every reader look around: the server stops."""
+        for reader in self._readers:
+            reader.wake()
 
     async def follow(self, follower: Follower) -> None:
         """Let a follower have every event from now on; a repeat changes nothing.

@@ -10,15 +10,15 @@ from typing import Any, Final
 
 import msgspec
 
-from api.auth.callers import Caller
 from api.live.callers import require
 from api.live.channel import Admission, Authenticate, Reply, Request
 from api.live.handshake import Handshake
 from api.live.hub import Hub
 from api.live.limits import LiveLimits
-from api.live.member import Kind, Member
+from api.live.member import Entry, Kind, Member
 from api.live.pace import Pace
 from api.live.packets import FrameForm, Packet, encode_json, frame
+from api.live.rights import ChangedCallerError
 from api.live.wire import CloseCode, Wire, wire_of
 from models.errors import ForbiddenError, StanchionError, UnauthenticatedError
 
@@ -49,8 +49,8 @@ class WebSocketMember(Member):
 
     __slots__ = ("_buffer_bytes_max", "wire")
 
-    def __init__(self, kind: Kind, wire: Wire, limits: LiveLimits) -> None:
-        super().__init__(kind, pending_max=limits.replay_max)
+    def __init__(self, kind: Kind, entry: Entry, wire: Wire, limits: LiveLimits) -> None:
+        super().__init__(kind, entry, pending_max=limits.replay_max)
         self.wire: Final = wire
         self._buffer_bytes_max: Final = limits.buffer_bytes_max
 
@@ -65,6 +65,11 @@ class WebSocketMember(Member):
         """Tell the client to start over, and close."""
         self.wire.write(frame(_FORM.write("resync", b"{}", None)))
         self.wire.close(CloseCode.TOO_SLOW, "reads too slowly")
+
+    async def refuse(self, error: StanchionError) -> None:
+        """Tell the client why it may no longer be here, and close."""
+        _tell_refusal(self.wire, error)
+        self.wire.close(_code_of(error), error.code)
 
 
 class WebSocketServer:
@@ -108,18 +113,18 @@ class WebSocketServer:
         handshake: Handshake,
         parameters: Mapping[str, str],
     ) -> None:
-        caller, asked = await self._identify(conversation, hub, handshake, parameters)
+        entry, asked = await self._identify(conversation, hub, handshake, parameters)
         try:
-            admission = await hub.channel.admit(caller, asked)
+            admission = await hub.channel.admit(entry.caller, asked)
         except StanchionError as error:
             raise conversation.refused(error) from None
         kind = Kind(_FORM, admission.audience)
-        member = WebSocketMember(kind, conversation.wire, self._limits)
+        member = WebSocketMember(kind, entry, conversation.wire, self._limits)
         await hub.enter(member, admission.rooms)
         try:
             await self._begin(conversation, hub, member, admission, asked.get("offset"))
             while True:
-                await self._answer(conversation, hub, member, caller)
+                await self._answer(conversation, hub, member)
         finally:
             hub.leave(member)
 
@@ -129,27 +134,28 @@ class WebSocketServer:
         hub: Hub,
         handshake: Handshake,
         parameters: Mapping[str, str],
-    ) -> tuple[Caller, Mapping[str, Any]]:
+    ) -> tuple[Entry, Mapping[str, Any]]:
         """Return who is there and what is asked, by the address or by a first message."""
         shown = handshake.credentials({})
         asked = {**handshake.query, **parameters}
         try:
             caller = await self._authenticate(shown)
-            require(caller, hub.channel.who)
+            require(caller, hub.channel.at.who)
         except UnauthenticatedError as error:
             if not shown.are_empty:
                 raise conversation.refused(error) from None
         except StanchionError as error:
             raise conversation.refused(error) from None
         else:
-            return caller, asked
+            return Entry(caller, shown), asked
         said = await self._first_message(conversation)
+        shown = handshake.credentials(said)
         try:
-            caller = await self._authenticate(handshake.credentials(said))
-            require(caller, hub.channel.who)
+            caller = await self._authenticate(shown)
+            require(caller, hub.channel.at.who)
         except StanchionError as error:
             raise conversation.refused(error) from None
-        return caller, {**handshake.query, **said, **parameters}
+        return Entry(caller, shown), {**handshake.query, **said, **parameters}
 
     async def _first_message(self, conversation: "_Conversation") -> Mapping[str, Any]:
         """Return the data of `auth`; of anything else nothing, which shows no credentials."""
@@ -179,7 +185,7 @@ class WebSocketServer:
             raise _Closed(CloseCode.TOO_SLOW, "try again later") from None
 
     async def _answer(
-        self, conversation: "_Conversation", hub: Hub, member: WebSocketMember, caller: Caller
+        self, conversation: "_Conversation", hub: Hub, member: WebSocketMember
     ) -> None:
         said = await conversation.next()
         if said.type == "ping":
@@ -189,7 +195,7 @@ class WebSocketServer:
         if handler is None:
             conversation.tell("error", {"code": "unknown_type", "message": said.type[:64]})
             return
-        asked = Request(caller, member.kind.audience, member.rooms, said.data)
+        asked = Request(member.caller, member.kind.audience, member.rooms, said.data)
         try:
             reply = await handler(asked)
         except StanchionError as error:
@@ -233,9 +239,20 @@ class _Conversation:
 
     def refused(self, error: StanchionError) -> _Closed:
         """Tell why a client is not let in, and return how to close."""
-        self.tell("error", {"code": error.code, "message": str(error)})
-        if isinstance(error, UnauthenticatedError):
-            return _Closed(CloseCode.UNAUTHENTICATED, error.code)
-        if isinstance(error, ForbiddenError):
-            return _Closed(CloseCode.FORBIDDEN, error.code)
-        return _Closed(CloseCode.MALFORMED, error.code)
+        _tell_refusal(self.wire, error)
+        return _Closed(_code_of(error), error.code)
+
+
+def _tell_refusal(wire: Wire, error: StanchionError) -> None:
+    data = encode_json({"code": error.code, "message": str(error)})
+    wire.write(frame(_FORM.write("error", data, None)))
+
+
+def _code_of(error: StanchionError) -> CloseCode:
+    if isinstance(error, ChangedCallerError):
+        return CloseCode.RESTART
+    if isinstance(error, UnauthenticatedError):
+        return CloseCode.UNAUTHENTICATED
+    if isinstance(error, ForbiddenError):
+        return CloseCode.FORBIDDEN
+    return CloseCode.MALFORMED

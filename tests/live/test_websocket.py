@@ -1,11 +1,12 @@
 """Raw WebSockets on a started API: who is let in, what is told, and why a close comes."""
 
+import contextlib
 import json
 from typing import Any
 
 import httpx
 import pytest
-from websockets.exceptions import InvalidStatus
+from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from tests.live.clients import raw
 from tests.live.conftest import KEY, Live, StartLive
@@ -212,7 +213,8 @@ def test_message_that_breaks_a_rule_closes(keyed: Live, message: str | bytes, co
 
 def test_client_that_talks_too_fast_is_closed(keyed: Live) -> None:
     with raw(keyed.url, f"/ws/messages?token={KEY}") as client:
-        for _ in range(50):
-            client.say("ping")
+        with contextlib.suppress(ConnectionClosed):  # it may be over before all are said
+            for _ in range(50):
+                client.say("ping")
 
         assert client.closed() == 1008

@@ -1,5 +1,7 @@
 """The table of who may: its page, its reach, and each line against each kind of credential."""
 
+import contextlib
+import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -9,9 +11,10 @@ import falcon.asgi
 import falcon.inspect
 import httpx
 import pytest
+from websockets.exceptions import ConnectionClosed
 
 from api.app import Application, Stores
-from api.auth.table import TABLE, Row, Who, who_may
+from api.auth.table import SOCKETS, TABLE, Row, SocketRow, Who, who_may
 from api.limits import TABLE as LIMITS
 from api.paths import PathTable
 from models.clock import now_ms
@@ -20,6 +23,7 @@ from models.people.rules import Role, Scope
 from models.redis import connect_async
 from models.secrets import Secrets
 from models.settings import load_settings
+from tests.live.clients import raw
 from tests.people.conftest import ADMIN_KEY, ADMIN_PASSWORD, SECRET_KEY, log_in, token_of
 from tests.servers import System
 
@@ -41,6 +45,15 @@ def test_the_page_shows_the_table() -> None:
             str(row.who),
         )
         for row in TABLE
+    ]
+
+
+def test_the_page_shows_the_sockets() -> None:
+    cell = r"(?:`(/\S*)`|none)"
+    shown = re.findall(rf"^\| (\w+) \| {cell} \| {cell} \| (.*) \|$", PAGE, re.MULTILINE)
+
+    assert shown == [
+        (row.domain, row.namespace or "", row.path or "", str(row.who)) for row in SOCKETS
     ]
 
 
@@ -131,6 +144,12 @@ async def test_each_route_has_its_line(application: Application) -> None:
 
     assert len(routes) > 20
     assert unlisted == []
+
+
+async def test_each_socket_has_its_line_and_each_line_its_socket(application: Application) -> None:
+    served = [hub.channel.at for hub in application._live._hubs]
+
+    assert sorted(map(str, served)) == sorted(map(str, SOCKETS))
 
 
 async def test_a_resource_without_a_line_is_nobodys(application: Application) -> None:
@@ -226,6 +245,39 @@ def test_each_line_lets_in_whom_it_names_and_nobody_else(
                 wrong.append((method, below, each.name, answer.status_code))
 
     assert wrong == []
+
+
+@pytest.mark.parametrize("row", SOCKETS, ids=lambda row: row.namespace or row.path)
+def test_each_socket_lets_in_whom_its_line_names_and_nobody_else(
+    running: System, shown: list[Shown], row: SocketRow
+) -> None:
+    wrong = []
+    for each in shown:
+        ways = {}
+        if row.path is not None:
+            ways["WebSocket"] = opens_websocket(running, row.path, each.headers)
+        if row.namespace is not None:
+            ways["Socket.IO"] = opens_namespace(running, row.namespace, each.headers)
+        wrong += [(each.name, way) for way, is_in in ways.items() if is_in != each.opens(row.who)]
+
+    assert wrong == []
+
+
+def opens_websocket(running: System, path: str, headers: dict[str, str]) -> bool:
+    path = re.sub(r"{[^}]*}", "x", path)
+    with raw(running.url, path, additional_headers=headers) as client:
+        with contextlib.suppress(ConnectionClosed):
+            client.say("auth", {})  # of no interest to who is in, the last word of who is not
+        return client.next()["type"] == "connected" or client.closed() not in {4401, 4403}
+
+
+def opens_namespace(running: System, namespace: str, headers: dict[str, str]) -> bool:
+    address = f"{running.url}/socket.io/?EIO=4&transport=polling"
+    with httpx.Client(headers=headers, timeout=20) as http:
+        session = json.loads(http.get(address).text[1:])["sid"]
+        http.post(f"{address}&sid={session}", content=f"40{namespace},").raise_for_status()
+        answer = http.get(f"{address}&sid={session}").text
+    return answer.startswith(f"40{namespace},")
 
 
 def test_this_machine_needs_no_key_where_the_line_says_so(client: httpx.Client) -> None:
