@@ -18,22 +18,39 @@ _SYNC_BYTES: Final = 4096
 
 def tree_cpu_s(pid: int) -> float:
     """Return the CPU time of a process, its descendants and those of them that ended."""
-    children: dict[int, list[int]] = {}
-    ticks: dict[int, int] = {}
+    ticks = _ticks_by_process()
+    return sum(ticks.get(number, (0, 0))[1] for number in _tree(pid, ticks)) / _TICKS_PER_S
+
+
+def tree_anonymous_kib(pid: int) -> int:
+    """Return the memory that a process and its descendants have for themselves."""
+    total = 0
+    for number in _tree(pid, _ticks_by_process()):
+        try:
+            lines = Path(f"/proc/{number}/status").read_text().splitlines()
+        except (FileNotFoundError, ProcessLookupError):
+            continue
+        total += sum(int(line.split()[1]) for line in lines if line.startswith("RssAnon:"))
+    return total
+
+
+def _ticks_by_process() -> dict[int, tuple[int, int]]:
+    """Return each process's parent, and its ticks of CPU with those of its ended children."""
+    found: dict[int, tuple[int, int]] = {}
     for path in Path("/proc").glob("[0-9]*/stat"):
         try:
             fields = path.read_text().rpartition(")")[2].split()
         except (FileNotFoundError, ProcessLookupError):  # it ended meanwhile
             continue
-        number = int(path.parent.name)
-        children.setdefault(int(fields[1]), []).append(number)
-        ticks[number] = sum(map(int, fields[11:15]))  # its own and its ended children's
-    total, left = 0, [pid]
-    while left:
-        number = left.pop()
-        total += ticks.get(number, 0)
-        left += children.get(number, [])
-    return total / _TICKS_PER_S
+        found[int(path.parent.name)] = (int(fields[1]), sum(map(int, fields[11:15])))
+    return found
+
+
+def _tree(pid: int, processes: dict[int, tuple[int, int]]) -> list[int]:
+    tree = [pid]
+    for number in tree:  # grows meanwhile
+        tree += [child for child, (parent, _) in processes.items() if parent == number]
+    return tree
 
 
 def disk_sync_us(folder: Path) -> float:

@@ -67,6 +67,26 @@ def service(
 
 
 @contextlib.contextmanager
+def relay(
+    folder: Path, redis_url: str, settings: Mapping[str, str]
+) -> Iterator[tuple[Process, int]]:
+    """Run a relay on an empty database, as `stanchion relay` does; yield it and its port."""
+    folder.mkdir()
+    database_url, port = f"sqlite:///{folder}/stanchion.db", free_port()
+    migrate.upgrade(database_url)
+    with System(
+        folder,
+        database_url=database_url,
+        redis_url=redis_url,
+        processes=(),
+        settings={"RELAY_BIND": f"127.0.0.1:{port}", **settings},
+    ) as system:
+        process = system.start("relay")
+        wait_until(lambda: _answers(port), "the relay answers", process=process)
+        yield process, port
+
+
+@contextlib.contextmanager
 def asgi(
     folder: Path, application: str, settings: Mapping[str, str]
 ) -> Iterator[tuple[Process, int]]:
@@ -99,4 +119,4 @@ def _answers(port: int) -> Any:
     return httpx.get(f"http://127.0.0.1:{port}/").status_code
 
 
-__all__ = ["DurablePostgresqlServer", "RedisServer", "asgi", "port_of", "service"]
+__all__ = ["DurablePostgresqlServer", "RedisServer", "asgi", "port_of", "relay", "service"]

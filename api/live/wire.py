@@ -9,12 +9,14 @@ import enum
 from collections.abc import Mapping
 from typing import Any, Final, cast
 
+from uvicorn._types import ASGISendEvent
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.http11 import Request
 
 _EXTENSION: Final = "stanchion.wire"
 # A peer that does not even read its close frame is cut off after this.
 _ABORT_AFTER_S: Final = 5.0
+_ABORT_AT_STOP_S: Final = 0.5
 
 
 class CloseCode(enum.IntEnum):
@@ -39,6 +41,17 @@ class Wire(WebSocketsSansIOProtocol):
         super().handle_connect(event)
         if not self.handshake_complete:  # it was not refused
             cast("dict[str, Any]", self.scope["extensions"])[_EXTENSION] = self
+
+    async def send(self, message: ASGISendEvent) -> None:
+        """Do what the application says; uvicorn takes a refusal with a status for a mistake."""
+        await super().send(message)
+        if message["type"] == "websocket.http.response.body" and self.close_sent:
+            self.handshake_complete = True
+
+    def shutdown(self) -> None:
+        """Close, since the server stops; a peer that does not read shall not hold that up."""
+        super().shutdown()
+        self.loop.call_later(_ABORT_AT_STOP_S, self.transport.abort)
 
     @property
     def buffered_bytes(self) -> int:

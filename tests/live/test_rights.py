@@ -9,6 +9,7 @@ from typing import Any
 import httpx
 import jwt
 import pytest
+from websockets.exceptions import InvalidStatus
 
 from models.clock import now_ms
 from models.database import Database
@@ -148,6 +149,35 @@ def is_sent_away(client: JsClient) -> str:
     assert name == "error"
     assert client.next("disconnect") == ["io server disconnect"]
     return str(told["code"])
+
+
+@pytest.mark.parametrize("way", ["header", "address", "message"])
+def test_token_is_taken_wherever_a_client_can_put_it(somebody: Somebody, way: str) -> None:
+    path = f"/ws/messages?token={somebody.token}" if way == "address" else "/ws/messages"
+    headers = by_token(somebody) if way == "header" else {}
+    with raw(somebody.live.url, path, additional_headers=headers) as client:
+        if way == "message":
+            client.say("auth", {"token": somebody.token})
+
+        assert client.next()["type"] == "connected"
+
+
+@pytest.mark.parametrize("option", ["auth", "query"])
+def test_official_client_shows_its_token(somebody: Somebody, open_js: OpenJs, option: str) -> None:
+    client = open_js(f"{somebody.live.url}/messages", **{option: {"token": somebody.token}})
+
+    assert client.next("connect", "connect_error")[0] == "connect"
+
+
+def test_cookie_of_a_foreign_page_lets_nobody_in(somebody: Somebody) -> None:
+    origin = {"origin": "https://elsewhere.example"}
+    with (
+        pytest.raises(InvalidStatus) as refusal,
+        raw(somebody.live.url, additional_headers=by_cookie(somebody), **origin),
+    ):
+        pass
+
+    assert refusal.value.response.status_code == 403
 
 
 @pytest.fixture
