@@ -34,6 +34,7 @@ from models.settings import Settings, host_of, is_loopback
 
 _RECHECK_S: Final = 5.0
 _RECHECK_WITHOUT_REDIS_S: Final = 1.0
+_LOOK_AROUND_S: Final = 1.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -136,8 +137,10 @@ class Application:
             body_bytes_max=settings.body_bytes_max,
             now_ms=now_ms,
         )
-        metrics = MetricsResource(registry, self._messages, is_multiprocess=is_multiprocess)
-        self._app.add_route("/metrics", metrics)
+        self._metrics: Final = MetricsResource(
+            registry, self._messages, is_multiprocess=is_multiprocess
+        )
+        self._app.add_route("/metrics", self._metrics)
         openapi.add_routes(self._app, [*routes, ("/api/queue/events", events)], version=version)
         reference.add_routes(self._app)
         pages.add_routes(
@@ -171,7 +174,7 @@ class Application:
             self._tail.run(),
             self._listener.run(),
             self._live.run(),
-            self._watch_redis(),
+            self._look_around(),
             self._access.keys.run(),
         ):
             self._tasks.add(asyncio.create_task(run))
@@ -189,12 +192,13 @@ class Application:
         await self._stores.redis_for_waiting.aclose()
         await asyncio.to_thread(self._stores.database.close)
 
-    async def _watch_redis(self) -> None:
-        """Look at the store more often while wake-ups of other processes cannot arrive."""
+    async def _look_around(self) -> None:
+        """Tell who waits, and have the store asked more often while no wake-up can arrive."""
         while True:
+            self._metrics.note_waiting()
             away = self._broadcaster.is_away or not self._listener.is_listening
             self._messages.set_recheck(_RECHECK_WITHOUT_REDIS_S if away else _RECHECK_S)
-            await asyncio.sleep(_RECHECK_WITHOUT_REDIS_S)
+            await asyncio.sleep(_LOOK_AROUND_S)
 
 
 class _Lifespan:

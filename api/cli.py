@@ -1,52 +1,34 @@
 """The command `stanchion`: it starts the processes, migrates the database and looks after both.
 
+Each command imports what it needs when it runs: `--help` and `version` answer at once.
 Exit codes: 0 done, 1 a fault, 2 a mistake in the command or the settings.
 """
 
 import argparse
-import asyncio
 import importlib.metadata
 import json
 import logging
 import os
 import platform
 import resource
-import shutil
 import sys
 import warnings
 from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Final
 
-from api.people import commands as people
-from models.errors import ConflictError, StanchionError
-from models.log import set_up_log
-from models.secrets import ensure_secrets
-from models.settings import Settings, SettingsError, host_of, is_loopback, load_settings, port_of
+from api.metrics_folder import claim_metrics_folder
+from api.people.arguments import add_arguments as add_people_arguments
+from api.preconditions import make_data_folder, require_key, require_schema
+from models.errors import StanchionError
+from models.settings import Settings, SettingsError, host_of, load_settings, port_of
 
 _TASK_QUEUES: Final = "system,messages,people"
-# gunicorn and Celery put the current folder on the path of imports, so it holds nothing.
-_EMPTY_FOLDER: Final = "run"
 _RELAY_STOP_S: Final = 2
 # More connections than a shell's usual limit of open files lets through.
 _OPEN_FILES_MAX: Final = 65_536
 _FAULT: Final = 1
 _MISUSE: Final = 2
-
-
-class SchemaBehindError(ConflictError):
-    """The database lacks migrations that this release needs."""
-
-    code = "schema_behind"
-
-    def __init__(self, current: str | None, needed: str) -> None:
-        super().__init__(current, needed)
-        self.current = current
-        self.needed = needed
-
-    def __str__(self) -> str:
-        found = self.current or "empty"
-        return f"the database is at {found}, expected {self.needed}: run `stanchion migrate`"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -67,6 +49,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def up(settings: Settings, _options: argparse.Namespace) -> int:
     """Run everything here, in the foreground."""
+    import asyncio  # noqa: PLC0415
+
     from api.supervisor import prepare_data_folder, supervise  # noqa: PLC0415
 
     prepare_data_folder(settings.data_dir)
@@ -113,6 +97,8 @@ def flower(settings: Settings, _options: argparse.Namespace) -> int:
     import flower.options  # noqa: F401, PLC0415  # declares what is set below
     from tornado.options import options  # noqa: PLC0415
 
+    from models.secrets import ensure_secrets  # noqa: PLC0415
+
     _enter_empty_folder(settings)
     # Set here, since a command line and an environment can be read by others.
     options.basic_auth = [f"admin:{ensure_secrets(settings).admin_password}"]
@@ -128,18 +114,33 @@ def flower(settings: Settings, _options: argparse.Namespace) -> int:
 
 def migrate(settings: Settings, options: argparse.Namespace) -> int:
     """Bring the database to the schema of this release."""
+    from api.people.commands import make_first_admin  # noqa: PLC0415
     from models import migrate as migrations  # noqa: PLC0415
 
-    _make_data_folder(settings)
+    make_data_folder(settings)
     was = migrations.current(settings.database_url)
     migrations.upgrade(settings.database_url)
     now = migrations.head()
-    people.make_first_admin(settings)
+    make_first_admin(settings)
     if options.json:
         print(json.dumps({"was": was, "now": now}))
     else:
         print(f"schema {now}" if was == now else f"schema {was or 'empty'} -> {now}")
     return 0
+
+
+def user(settings: Settings, options: argparse.Namespace) -> int:
+    """Make, list, change and disable users."""
+    from api.people import commands  # noqa: PLC0415
+
+    return commands.user(settings, options)
+
+
+def key(settings: Settings, options: argparse.Namespace) -> int:
+    """Make, list and revoke API keys."""
+    from api.people import commands  # noqa: PLC0415
+
+    return commands.key(settings, options)
 
 
 def doctor(settings: Settings, options: argparse.Namespace) -> int:
@@ -173,10 +174,7 @@ def version(_settings: Settings, options: argparse.Namespace) -> int:
 
 _COMMANDS: Final = {
     command.__name__: command
-    for command in (
-        *(up, api, relay, worker, beat, flower, migrate),
-        *(people.user, people.key, doctor, version),
-    )
+    for command in (up, api, relay, worker, beat, flower, migrate, user, key, doctor, version)
 }
 _ANSWERS_PROGRAMS: Final = ("migrate", "doctor", "version")
 
@@ -187,30 +185,6 @@ def release() -> str:
         return importlib.metadata.version("stanchion")
     except importlib.metadata.PackageNotFoundError:
         return "unknown"  # run from a checkout that was not installed
-
-
-def require_key(settings: Settings, name: str, addresses: Sequence[str]) -> None:
-    """Raise SettingsError where strangers could reach an API that is open to everybody."""
-    public = [address for address in addresses if not is_loopback(host_of(address))]
-    if not public or settings.secret_key is not None:
-        return
-    _make_data_folder(settings)
-    if not people.has_keys(settings):
-        reason = f"expected a key, since STANCHION_{name.upper()} has a public address: {public[0]}"
-        raise SettingsError("STANCHION_SECRET_KEY", reason)
-
-
-def require_schema(settings: Settings) -> None:
-    """Raise SchemaBehindError unless the database has what this release needs.
-
-    A later schema will do: a migration leaves the release before it working.
-    """
-    from models import migrate as migrations  # noqa: PLC0415
-
-    _make_data_folder(settings)
-    current, needed = migrations.current(settings.database_url), migrations.head()
-    if current is None or current < needed:
-        raise SchemaBehindError(current, needed)
 
 
 def _serve(settings: Settings, bind: tuple[str, ...], workers: int, stop_timeout_s: int) -> None:
@@ -225,6 +199,8 @@ def _serve(settings: Settings, bind: tuple[str, ...], workers: int, stop_timeout
 
 
 def _set_up_log(settings: Settings) -> None:
+    from models.log import set_up_log  # noqa: PLC0415
+
     form = settings.log_format or ("text" if sys.stderr.isatty() else "json")
     set_up_log(form, settings.log_level)
 
@@ -237,28 +213,18 @@ def _raise_open_files() -> None:
 
 
 def _share_metrics(settings: Settings, workers: int) -> None:
-    """Let several API processes count together, in files that start empty."""
+    """Let the processes of this server count together, in files that start empty."""
     os.environ.pop("PROMETHEUS_MULTIPROC_DIR", None)
     if workers > 1:
-        folder = settings.data_dir / "metrics"
-        shutil.rmtree(folder, ignore_errors=True)
-        folder.mkdir(mode=0o700)
+        folder = claim_metrics_folder(settings.data_dir / "metrics")
         os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(folder)
-
-
-def _make_data_folder(settings: Settings) -> None:
-    try:
-        (settings.data_dir / _EMPTY_FOLDER).mkdir(mode=0o700, parents=True, exist_ok=True)
-    except OSError as error:
-        reason = f"{settings.data} cannot be used: {error.strerror}"
-        raise SettingsError("STANCHION_DATA", reason) from None
 
 
 def _enter_empty_folder(settings: Settings) -> None:
     """Leave the current folder; what is derived from it is passed on in full."""
-    _make_data_folder(settings)
+    empty = make_data_folder(settings)
     os.environ["STANCHION_DATA"] = settings.data
-    os.chdir(settings.data_dir / _EMPTY_FOLDER)
+    os.chdir(empty)
 
 
 def _celery(*arguments: str) -> int:
@@ -288,8 +254,13 @@ def _parser() -> argparse.ArgumentParser:
             one.add_argument("--json", action="store_true", help="answer in JSON")
         if name == "worker":
             one.add_argument("--queues", default=_TASK_QUEUES, help="default: %(default)s")
-            one.add_argument("--name", default="worker", help="tells workers of a host apart")
-    people.add_arguments(parsers["user"], parsers["key"])
+            # Two of one name would be taken for one another; a process id is given out once.
+            one.add_argument(
+                "--name",
+                default=f"worker-{os.getpid()}",
+                help="tells workers of a host apart, default: worker- and the process id",
+            )
+    add_people_arguments(parsers["user"], parsers["key"])
     return parser
 
 

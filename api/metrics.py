@@ -92,9 +92,13 @@ class MetricsResource:
         registry.register(self._status)
         self._registry: Final = registry
 
+    def note_waiting(self) -> None:
+        """Tell how many wait here; each process has to, since any of them may be asked for all."""
+        self._waiting.set(self._messages.waiting_consumers)
+
     async def on_get(self, _req: Request, resp: Response) -> None:
         """Return the metrics; with the database away those that need it are left out."""
-        self._waiting.set(self._messages.waiting_consumers)
+        self.note_waiting()
         try:
             self._status.status = await self._messages.status()
         except UnavailableError:

@@ -290,7 +290,7 @@ class System:
         self.redis_url = redis_url
         self.running: dict[str, Process] = {}
         self.redis_server: RedisServer  # set when it is this system's alone
-        self._folder = folder
+        self.folder = folder
         self._wanted = processes
         bind = (settings or {}).get("BIND") or f"127.0.0.1:{free_port()}"
         self.url = f"http://{bind.partition(',')[0]}"
@@ -311,17 +311,24 @@ class System:
         }
 
     def start(
-        self, role: str, *, name: str | None = None, command: Sequence[str] | None = None
+        self,
+        role: str,
+        *,
+        name: str | None = None,
+        command: Sequence[str] | None = None,
+        settings: Mapping[str, str] | None = None,
     ) -> Process:
         """Start one more process of a role without waiting for it.
 
-        `name` tells it from others of its role, `command` runs it in another way than its own.
+        `name` tells it from others of its role, `command` runs it in another way than its own,
+        `settings` are its alone.
         """
         name = name or role
         self.running[name] = Process(
             [sys.executable, "-m", *(command or ("api.cli", role))],
-            log_path=self._folder / f"{name}.log",
-            environ=self._environ,
+            log_path=self.folder / f"{name}.log",
+            environ=self._environ
+            | {f"STANCHION_{each}": value for each, value in (settings or {}).items()},
         )
         return self.running[name]
 

@@ -12,6 +12,7 @@ from dataclasses import fields
 from typing import Final
 
 from api.doctor.findings import Finding, fault, ok, warn
+from api.preconditions import asks_for_key
 from api.supervisor.addresses import is_healthy, reachable
 from models.secrets import secrets_path
 from models.settings import Settings, given_settings, host_of, is_loopback, port_of
@@ -91,9 +92,6 @@ def check_exim(settings: Settings, _environ: Mapping[str, str]) -> Iterator[Find
 
 def check_safety(settings: Settings, _environ: Mapping[str, str]) -> Iterator[Finding]:
     """Name choices that make an attack or an outage easy."""
-    exposed = [a for a in (*settings.bind, settings.relay_bind) if _reach(a) == "public"]
-    if exposed and settings.secret_key is None:
-        yield fault("safety", f"{exposed[0]} is public without a key", "set STANCHION_SECRET_KEY")
     if settings.secret_key is not None and len(settings.secret_key) < _KEY_LENGTH_MIN:
         yield warn("safety", f"STANCHION_SECRET_KEY has less than {_KEY_LENGTH_MIN} characters")
     if _reach(settings.flower_bind) == "public":
@@ -104,6 +102,11 @@ def check_safety(settings: Settings, _environ: Mapping[str, str]) -> Iterator[Fi
         yield warn("safety", "STANCHION_CORS_ORIGINS lets every web page in")
     if os.geteuid() == 0:
         yield warn("safety", "this runs as root", "use a user of its own")
+    # Last, since it asks the database, which may be away.
+    exposed = [a for a in (*settings.bind, settings.relay_bind) if _reach(a) == "public"]
+    if exposed and not asks_for_key(settings):
+        advice = "set STANCHION_SECRET_KEY, or make one: `stanchion key add`"
+        yield fault("safety", f"{exposed[0]} is public without a key", advice)
 
 
 def check_files(settings: Settings, _environ: Mapping[str, str]) -> Iterator[Finding]:

@@ -2,16 +2,24 @@
 
 import json
 import os
+import re
 import signal
+import socket
+import subprocess
 import sys
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 
 import httpx
 import pytest
+import redis
+from celery.app.control import DuplicateNodenameWarning
 
 from models import migrate
+from models.vitals import read_vitals
 from tests.servers import ROOT, Process, RedisServer, free_port, wait_until
+from workers.app import app
 
 ROLES = ("up", "api", "relay", "worker", "beat", "flower")
 
@@ -68,6 +76,38 @@ def test_help_lists_each_command(run: Callable[..., tuple[int, str]]) -> None:
 
     assert code == 0
     assert all(f"  {role}  " in said for role in (*ROLES, "migrate", "doctor", "version"))
+
+
+def test_each_command_and_what_it_takes_is_in_the_page_that_lists_them(
+    run: Callable[..., tuple[int, str]],
+) -> None:
+    page = (ROOT / "docs" / "running.md").read_text()
+    commands = listed(run("--help")[1])
+    actions = [
+        f"{command} {action}"
+        for command in ("user", "key")
+        for action in listed(run(command, "--help")[1])
+    ]
+
+    assert {*ROLES, "user", "key"} <= set(commands)
+    assert actions
+    missing = [each for each in (*commands, *actions) if f"`stanchion {each}" not in page]
+    assert missing == []
+
+
+def listed(text: str) -> list[str]:
+    """Return the commands that a help text lists, each in a line of its own."""
+    return re.findall(r"^    (\w+) ", text, re.MULTILINE)
+
+
+def test_help_and_version_load_no_database() -> None:
+    program = "import sys; from api.cli import main; main(['version']); print(*sys.modules)"
+
+    said = subprocess.run(
+        [sys.executable, "-c", program], check=True, cwd=ROOT, capture_output=True, text=True
+    ).stdout.split()
+
+    assert not {"sqlalchemy", "celery", "falcon", "redis", "asyncio"} & set(said)
 
 
 def test_the_version_is_told_to_people_and_programs(run: Callable[..., tuple[int, str]]) -> None:
@@ -133,6 +173,33 @@ def test_the_relay_serves_on_its_own_address(
     health = lambda: httpx.get(f"http://{address}/health").is_success  # noqa: E731
     wait_until(health, "the relay answers", process=process)
     assert process.stop(signal.SIGTERM) == 0
+
+
+def test_workers_of_one_machine_have_names_of_their_own(
+    run: Callable[..., tuple[int, str]],
+    start: Callable[..., Process],
+    redis_client: redis.Redis,
+    send_through: Callable[[str], None],
+    redis_server: RedisServer,
+) -> None:
+    run("migrate")
+    workers = [start("worker"), start("worker")]
+    names = {f"worker-{each.pid}@{socket.gethostname()}" for each in workers}
+    wait_until(lambda: set(read_vitals(redis_client).worker_seen_at_ms) == names, "both live")
+    send_through(redis_server.url)
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", DuplicateNodenameWarning)
+        answers = wait_until(lambda: two_answers(timeout_s=2), "both answer")
+
+    assert {name for answer in answers for name in answer} == names
+    assert [each.stop() for each in workers] == [0, 0]
+
+
+def two_answers(*, timeout_s: float) -> list[dict[str, object]]:
+    """Ask all workers whether they are there; empty unless two say so."""
+    answers: list[dict[str, object]] = app.control.ping(timeout=timeout_s, limit=2)
+    return answers if len(answers) == 2 else []
 
 
 def test_flower_asks_for_the_password_and_shows_it_to_nobody(

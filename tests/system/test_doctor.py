@@ -1,5 +1,7 @@
 """What the doctor says of real servers and of settings."""
 
+import argparse
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -10,9 +12,10 @@ from api.doctor import examine
 from api.doctor.findings import Check, Level
 from api.doctor.machine import check_data, check_exim, check_safety, check_settings
 from api.doctor.stores import check_clock, check_database, check_redis
+from api.people.commands import key
 from models.secrets import ensure_secrets
 from models.settings import load_settings
-from tests.servers import PostgresqlServer, RedisServer, System
+from tests.servers import PostgresqlServer, RedisServer, System, free_port
 
 
 @pytest.fixture
@@ -129,6 +132,38 @@ def test_a_choice_that_is_not_safe_is_named(
 ) -> None:
     assert words in said(check_safety, **{setting: value})
     assert words not in said(check_safety)
+
+
+def test_a_made_key_makes_a_public_address_safe(
+    said: Callable[..., str], migrated_file: Path, tmp_path: Path
+) -> None:
+    url = f"sqlite:///{shutil.copy(migrated_file, tmp_path)}"
+    given = {"BIND": "0.0.0.0:80", "DATABASE_URL": url}
+    options = argparse.Namespace(action="add", name="a-program", scope="messages", json=True)
+
+    before = said(check_safety, **given)
+    key(load_settings({f"STANCHION_{name}": value for name, value in given.items()}), options)
+
+    assert "0.0.0.0:80 is public without a key: set STANCHION_SECRET_KEY" in before
+    assert "is public" not in said(check_safety, **given)
+
+
+def test_what_else_is_not_safe_is_told_while_the_database_is_away(
+    tmp_path: Path, redis_server: RedisServer
+) -> None:
+    environ = {
+        "STANCHION_DATA": str(tmp_path),
+        "STANCHION_BIND": "0.0.0.0:80",
+        "STANCHION_DATABASE_URL": f"postgresql://nobody@127.0.0.1:{free_port()}/none",
+        "STANCHION_REDIS_URL": redis_server.url,
+        "STANCHION_CORS_ORIGINS": "*",
+    }
+
+    found = examine(load_settings(environ), environ)
+
+    told = [str(each) for each in found if each.subject == "safety"]
+    assert any("lets every web page in" in each for each in told)
+    assert any(each.startswith("fault") and "database is unavailable" in each for each in told)
 
 
 def test_an_exim_that_is_named_must_be_there(said: Callable[..., str]) -> None:

@@ -4,12 +4,10 @@ import asyncio
 import contextlib
 import json
 import os
-import shutil
 import signal
 import socket
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -17,31 +15,10 @@ import pytest
 from uvicorn import Config, Server
 
 from api.server import PatientProtocol
-from tests.servers import RedisServer, System, wait_until
+from tests.servers import System, wait_until
 from tests.system.test_supervisor import children_of, is_alive
 
 HEAD = b"POST /api/queue/message HTTP/1.1\r\nHost: localhost\r\n"
-
-
-@pytest.fixture
-def start_api(
-    new_folder: Callable[[str], Path], migrated_file: Path, redis_server: RedisServer
-) -> Iterator[Callable[..., System]]:
-    """Starts an API alone, which a test may harm; the database makes no difference here."""
-    with contextlib.ExitStack() as stack:
-
-        def start(**settings: str) -> System:
-            database = shutil.copy(migrated_file, new_folder("s") / "stanchion.db")
-            system = System(
-                new_folder("y"),
-                database_url=f"sqlite:///{database}",
-                redis_url=redis_server.url,
-                processes=("api",),
-                settings=settings,
-            )
-            return stack.enter_context(system)
-
-        yield start
 
 
 @pytest.fixture
@@ -99,19 +76,6 @@ def test_a_worker_leaves_when_its_master_is_killed(api: System) -> None:
     wait_until(lambda: not is_alive(worker), "the worker is gone")
     with pytest.raises(httpx.ConnectError):
         httpx.get(api.url)
-
-
-def test_several_processes_serve_and_count_together(start_api: Callable[..., System]) -> None:
-    system = start_api(WEB_CONCURRENCY="2")
-    workers = children_of(system.running["api"].pid)
-    assert len(workers) == 2
-
-    for worker in workers:
-        os.kill(worker, signal.SIGKILL)
-        wait_until(lambda: httpx.get(f"{system.url}/health").is_success, "another one serves")
-
-    for _ in range(20):
-        assert httpx.get(f"{system.url}/metrics").is_success
 
 
 # Arriving ------------------------------------------------------------------------------------
