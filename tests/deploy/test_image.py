@@ -193,6 +193,23 @@ def test_only_the_proxy_is_published_beyond_this_machine() -> None:
     ]
 
 
+def test_nginx_in_compose_knows_the_words_of_its_upstreams() -> None:
+    text = (ROOT / "docker-compose.yml").read_text()
+    upstreams = (ROOT / "deploy" / "nginx" / "upstreams-compose.conf").read_text()
+
+    [image] = re.findall(r"image: nginx:([\d.]+)-alpine", text)
+    asked_for = re.search(r"nginx \(([\d.]+) or later\)", upstreams)
+
+    assert asked_for
+    assert " resolve" in upstreams  # which came with 1.27.3
+    assert asked_for[1] == "1.27.3"
+    assert version_of(image) > version_of(asked_for[1])
+
+
+def version_of(text: str) -> list[int]:
+    return [int(part) for part in text.split(".")]
+
+
 def test_nginx_in_compose_is_the_tested_one_but_for_names() -> None:
     def upstreams(name: str) -> set[str]:
         return set(re.findall(r"upstream (\w+)", (ROOT / "deploy" / "nginx" / name).read_text()))

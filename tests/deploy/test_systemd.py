@@ -1,4 +1,5 @@
 import configparser
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -43,6 +44,23 @@ def test_systemd_finds_no_fault(tmp_path: Path) -> None:
 
     ours = [line for line in answer.stderr.splitlines() if "stanchion" in line]
     assert (ours, answer.returncode) == ([], 0)
+
+
+@pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd is not installed")
+def test_systemd_finds_each_unit_well_shut_in() -> None:
+    command = ["systemd-analyze", "security", "--offline=true", "--no-pager", "--threshold=20"]
+
+    answer = subprocess.run(
+        [*command, *(str(FOLDER / name) for name in SERVICES)],
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+
+    # Of 10, which is no wall at all; a web server as Debian ships it has 9.
+    levels = re.findall(r"exposure level for \S+: ([\d.]+)", answer.stdout)
+    assert answer.returncode == 0, levels
+    assert len(levels) == len(SERVICES)
 
 
 @pytest.mark.parametrize("name", SERVICES)
