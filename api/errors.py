@@ -4,6 +4,8 @@ A domain's form is chosen by the longest known prefix of the path, so that unkno
 the words their neighbours use. No answer carries a stack trace, and none is HTML.
 """
 
+import math
+import time
 from collections.abc import Callable, Mapping
 from http import HTTPStatus
 from typing import Any, Final
@@ -30,6 +32,7 @@ STATUSES: Final[Mapping[type[StanchionError], HTTPStatus]] = {
     errors.LimitError: HTTPStatus.TOO_MANY_REQUESTS,
     errors.UnavailableError: HTTPStatus.SERVICE_UNAVAILABLE,
 }
+_REFUSALS_LOGGED_EVERY_S: Final = 1.0
 # Python 3.13 renamed some; the wire keeps one spelling.
 _PHRASES: Final = {413: "Payload Too Large", 422: "Unprocessable Entity"}
 
@@ -159,16 +162,37 @@ def add_handlers(app: App[Request, Response]) -> None:
     """Make the application answer every error in the form of its path."""
     app.add_error_handler(Exception, _handle_bug)
     app.add_error_handler(falcon.HTTPError, _handle_http)
-    app.add_error_handler(StanchionError, _handle)
+    pace = RefusalPace()
+
+    async def handle(
+        req: Request, resp: Response, error: StanchionError, _params: dict[str, Any]
+    ) -> None:
+        status = status_of(error)
+        if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+            count = pace.count(now_s=time.monotonic())
+            if count:
+                facts = {"path": req.path, "status": status.value, "count": count}
+                log.warning("request_refused", reason=str(error), **facts)
+        answer(req, resp, status, error)
+
+    app.add_error_handler(StanchionError, handle)
 
 
-async def _handle(
-    req: Request, resp: Response, error: StanchionError, _params: dict[str, Any]
-) -> None:
-    status = status_of(error)
-    if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-        log.warning("request_refused", path=req.path, status=status.value, reason=str(error))
-    answer(req, resp, status, error)
+class RefusalPace:
+    """Lets one refusal a second into the log: a store that is away refuses thousands."""
+
+    def __init__(self) -> None:
+        self._logged_at_s = -math.inf
+        self._since = 0
+
+    def count(self, *, now_s: float) -> int:
+        """Return how many refusals a line shall stand for: since the last one, 0 for no line."""
+        self._since += 1
+        if now_s - self._logged_at_s < _REFUSALS_LOGGED_EVERY_S:
+            return 0
+        count, self._since = self._since, 0
+        self._logged_at_s = now_s
+        return count
 
 
 async def _handle_http(

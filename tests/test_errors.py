@@ -4,7 +4,7 @@ from http import HTTPStatus
 
 import pytest
 
-from api.errors import HttpError, RouteNotFoundError, form_of, phrase, status_of
+from api.errors import HttpError, RefusalPace, RouteNotFoundError, form_of, phrase, status_of
 from models.errors import InvalidError, LimitError, StanchionError, UnavailableError
 
 NOWHERE = RouteNotFoundError("/x")
@@ -77,3 +77,11 @@ def test_status_is_that_of_the_family() -> None:
 def test_phrases_do_not_depend_on_the_release_of_python() -> None:
     assert phrase(413) == "Payload Too Large"
     assert phrase(429) == "Too Many Requests"
+
+
+def test_refusals_are_logged_once_a_second_with_their_number() -> None:
+    pace = RefusalPace()
+
+    counts = [pace.count(now_s=now_s) for now_s in (10.0, 10.1, 10.5, 10.99, 11.0, 12.5)]
+
+    assert counts == [1, 0, 0, 0, 4, 1]
