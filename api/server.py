@@ -7,13 +7,15 @@ docs/adr says why this and not gunicorn's native ASGI worker.
 
 import asyncio
 import gc
+import json
 import logging
 import os
 import signal
 import socket
+import uuid
 from collections.abc import Callable
 from types import FrameType
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 from gunicorn.app.base import BaseApplication
 from gunicorn.arbiter import Arbiter
@@ -24,7 +26,9 @@ from uvicorn import Config, Server
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 from uvicorn_worker import UvicornWorker
 
+from api.errors import RefusalPace, form_of, status_of
 from api.live.wire import Wire
+from models.errors import UnavailableError
 from models.settings import Settings
 
 # A request has this long to arrive, and a second more for each so many bytes of it that came.
@@ -189,6 +193,8 @@ class PatientProtocol(HttpToolsProtocol):
     A request that does not arrive in time, or whose head grows without end, costs its connection.
     """
 
+    _refusals: ClassVar = RefusalPace()  # of all connections of this process
+
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._arriving_since: float | None = None
@@ -217,8 +223,16 @@ class PatientProtocol(HttpToolsProtocol):
         self._in_head = True
 
     def on_headers_complete(self) -> None:
-        """Stop counting the head."""
+        """Stop counting the head; refuse the request where there are too many connections."""
         self._in_head = False
+        limit = self.limit_concurrency
+        if limit is not None and max(len(self.connections), len(self.tasks)) >= limit:
+            # uvicorn's own refusal is plain text. This one ends the connection all the same.
+            self.app, self.limit_concurrency = _refuse, None
+            if count := self._refusals.count(now_s=self.loop.time()):
+                self.logger.warning(
+                    "%d requests refused: STANCHION_CONNECTIONS_MAX is %d", count, limit
+                )
         super().on_headers_complete()
 
     def on_message_complete(self) -> None:
@@ -239,6 +253,23 @@ class PatientProtocol(HttpToolsProtocol):
         allowed_s = _REQUEST_TIMEOUT_S + self.arrived_bytes / _REQUEST_BYTES_PER_S_MIN
         if now - self._arriving_since > allowed_s:
             self.transport.close()
+
+
+async def _refuse(scope: Any, _receive: Any, send: Any) -> None:
+    """Answer that there are too many connections, in the form of the path."""
+    error = UnavailableError("connections", "there are too many")
+    status = status_of(error)
+    request_id = uuid.uuid4().hex
+    body = json.dumps(form_of(scope["path"])(status, error, request_id)).encode()
+    headers = [
+        (b"x-request-id", request_id.encode()),
+        (b"content-type", b"application/json"),
+        (b"content-length", b"%d" % len(body)),
+        (b"retry-after", b"%d" % error.retry_after_s),
+        (b"connection", b"close"),
+    ]
+    await send({"type": "http.response.start", "status": status.value, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
 
 
 def _notice_vanished_peers(listener: socket.socket) -> None:

@@ -91,6 +91,24 @@ def test_a_head_without_end_is_refused(api: System) -> None:
         assert peer.recv(100).startswith(b"HTTP/1.1 431 ")
 
 
+def test_one_connection_too_many_is_refused_in_the_form_of_its_path(
+    start_api: Callable[..., System],
+) -> None:
+    api = start_api(CONNECTIONS_MAX="2")
+    with connect(api) as resting:
+        resting.sendall(b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        assert resting.recv(65_536).startswith(b"HTTP/1.1 200 ")
+
+        answer = httpx.get(f"{api.url}/api/queue/metrics")
+
+    assert answer.status_code == httpx.codes.SERVICE_UNAVAILABLE
+    assert answer.json()["error"] == "Service Unavailable"
+    assert answer.json()["code"] == "unavailable"
+    assert int(answer.headers["Retry-After"]) >= 1
+    assert answer.headers["Connection"] == "close"
+    wait_until(lambda: httpx.get(f"{api.url}/health").is_success, "it serves again")
+
+
 def test_nothing_tells_what_serves(api: System) -> None:
     assert "server" not in httpx.get(f"{api.url}/health").headers
 
