@@ -26,8 +26,8 @@ from tests.deploy.rabbitmq import RabbitmqServer
 from tests.messages.test_crash import Ledger, consume, is_empty, produce, tokens_on_disk
 from tests.servers import PostgresqlServer, RedisServer, System, free_port, wait_until
 
-# Twelve processes and a broker on a small machine: minutes, and not for every run.
-pytestmark = [pytest.mark.xdist_group("scale"), pytest.mark.slow]
+# Twelve processes on a small machine: what takes minutes is not for every run.
+pytestmark = pytest.mark.xdist_group("scale")
 
 ROLES = ("api", "relay", "worker", "beat")
 # How soon work that no worker claimed is sent again; the default is 10 s.
@@ -80,7 +80,7 @@ class Town:
         return all(set(each.json()["components"].values()) == {"healthy"} for each in answers)
 
 
-@pytest.fixture(scope="module", params=["redis", "rabbitmq"])
+@pytest.fixture(scope="module", params=["redis", pytest.param("rabbitmq", marks=pytest.mark.slow)])
 def town(
     request: pytest.FixtureRequest,
     postgresql_server: PostgresqlServer,
@@ -128,11 +128,14 @@ class Watcher:
         self.seen: set[str] = set()
         self._url = f"{url}/api/queue/events"
         self._last = ""
+        self._is_open = threading.Event()
         self._is_over = threading.Event()
         self._thread = threading.Thread(target=self._run)
 
     def __enter__(self) -> Self:
         self._thread.start()
+        # A stream tells what happens from its beginning on, so nothing may happen before it.
+        assert self._is_open.wait(30), "the stream of events begins"
         return self
 
     def __exit__(self, *_exc_info: object) -> None:
@@ -149,6 +152,7 @@ class Watcher:
         headers = {"Last-Event-ID": self._last} if self._last else {}
         with httpx.stream("GET", self._url, headers=headers, timeout=20) as stream:
             for line in stream.iter_lines():
+                self._is_open.set()
                 name, _, value = line.partition(": ")
                 if name == "id":
                     self._last = value
@@ -216,7 +220,7 @@ def test_a_client_of_one_process_sees_what_was_done_through_the_others(town: Tow
 @pytest.mark.parametrize(
     "victims",
     [
-        pytest.param(("api1", "relay1", "worker1", "beat1"), id="briefly"),
+        pytest.param(("api1", "relay1", "worker1", "beat1"), id="briefly", marks=pytest.mark.slow),
         pytest.param(
             ("broker", *(f"{role}{n}" for n in (1, 2) for role in ROLES), "broker"),
             id="at-length",
