@@ -57,9 +57,9 @@ class OpenPage(Protocol):
         """Go there; `options` are those of a browser context."""
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """Start the browser once for all of these tests."""
+    """Start the browser once for a module; its loop ends with it, before any other test's."""
     program = next((path for path in CHROMIUM if Path(path).exists()), None)
     if program is None:
         reason = "Chromium is not installed (Debian: chromium)"
@@ -73,7 +73,7 @@ def browser() -> Iterator[Browser]:
         started.close()
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="session")
 def site(new_folder: Callable[[str], Path], migrated_file: Path) -> Iterator[System]:
     """API, worker and beat; pages do not know which database stands behind them."""
     with (
