@@ -104,16 +104,18 @@ class Dispatcher:
         self._alarm: asyncio.TimerHandle | None = None
 
     async def lease(
-        self, request: LeaseRequest, *, timeout_s: float, caller: Caller
-    ) -> Lease | None:
-        """Return the next message for a consumer, waiting up to `timeout_s`; None if there is none.
+        self, requests: Sequence[LeaseRequest], *, timeout_s: float, caller: Caller
+    ) -> list[Lease]:
+        """Return the next messages for a consumer, waiting up to `timeout_s` for the first.
 
-        A caller who hung up gets no lease. Raises LimitError with too many waiting already, and
-        UnavailableError when the database is away.
+        The requests are of one line, each with a token of its own; as many as there are messages
+        are granted, in one claim, none when the time is over. A caller who hung up gets no lease.
+        Raises LimitError with too many waiting already, and UnavailableError when the database is
+        away.
         """
         if self.waiter_count >= self._waiters_max:
             raise LimitError("long_polls_max", self._waiters_max)
-        waiter = Waiter(request, caller, waits=timeout_s > 0 and not self._is_draining)
+        waiter = Waiter(requests, caller, waits=timeout_s > 0 and not self._is_draining)
         self.waiter_count += 1
         self._lines.join(waiter)
         self._launch_soon()
@@ -123,6 +125,10 @@ class Dispatcher:
             self.waiter_count -= 1
             waiter.give_up()
             self._lines.leave(waiter)
+
+    async def give_back(self, leases: Sequence[Lease]) -> None:
+        """Undo leases that could not be delivered, as if they had never been."""
+        await self._give_back(leases)
 
     def wake(self, arrived: Mapping[LineKey, int] | None) -> None:
         """Try waiting consumers: `arrived` counts new messages by line, None is unknown."""
@@ -146,7 +152,7 @@ class Dispatcher:
         while self._flights:
             await asyncio.wait(set(self._flights))
 
-    async def _wait(self, waiter: Waiter, timeout_s: float) -> Lease | None:
+    async def _wait(self, waiter: Waiter, timeout_s: float) -> list[Lease]:
         if not waiter.waits:
             return await waiter.future
         patience = _Patience(waiter, timeout_s)
@@ -211,7 +217,7 @@ class Dispatcher:
             looked = (now_ms, first_lease_end_ms(connection))
         leases: list[Lease] = []
         for group in self._promising(connection, groups):
-            requests = [waiter.request for waiter in group]
+            requests = [request for waiter in group for request in waiter.tried]
             leases += lease(connection, requests, now_ms=now_ms, tally=tally)
         bump(connection, self._shard + slot, tally)
         return _Claim(leases, lapsed, looked)
@@ -222,7 +228,7 @@ class Dispatcher:
         """Leave out lines without a message: with many, one question is cheaper than many tries."""
         if len(groups) <= _LINES_TRIED_ONE_BY_ONE:
             return groups
-        lines = [(group[0].request.queue, group[0].request.type) for group in groups]
+        lines = [group[0].key for group in groups]
         promising = lines_with_messages(connection, lines)
         return [group for group, line in zip(groups, lines, strict=True) if line in promising]
 
@@ -235,16 +241,18 @@ class Dispatcher:
             self._lapsed(claim.lapsed)
             self._lines.ask_all()
         by_token = {given.lock_token: given for given in claim.leases}
-        taken, untaken = [], []
+        taken: list[Lease] = []
+        untaken: list[Lease] = []
         for waiter in _all(groups):
-            given = by_token.get(waiter.request.lock_token)
-            if given is None:
+            tokens = [request.lock_token for request in waiter.tried]
+            given = [by_token[token] for token in tokens if token in by_token]
+            if not given:
                 continue
             if waiter.future.done() or waiter.caller.has_hung_up():
                 waiter.waits = False
-                untaken.append(given)
+                untaken += given
             else:
-                taken.append(given)
+                taken += given
                 waiter.answer(given)
         if taken:
             first_end_ms = min(given.lease_until_ms for given in taken)

@@ -7,7 +7,7 @@ import asyncio
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Final, Generic, Protocol, TypeVar
+from typing import Any, Final, Generic, Protocol, TypeVar
 
 from sqlalchemy import Connection
 from sqlalchemy.exc import SQLAlchemyError
@@ -36,10 +36,12 @@ class Write(Protocol[ItemIn_contra, OutcomeOut_co]):
 
 @dataclass(slots=True)
 class _Entry(Generic[Item, Outcome]):
-    item: Item
+    """What one caller submitted; an outcome that is an error refuses its item alone."""
+
+    items: Sequence[Item]
     weight: int
     now_ms: int
-    future: asyncio.Future[Outcome]
+    future: asyncio.Future[list[Outcome | Exception]]
 
 
 class GroupCommit(Generic[Item, Outcome]):
@@ -78,10 +80,26 @@ class GroupCommit(Generic[Item, Outcome]):
         `weight` is the number of rows. Raises LimitError when too many rows wait already,
         UnavailableError when the database is away, and whatever the write refuses the item with.
         """
+        [outcome] = await self._submit([item], weight, now_ms)
+        if isinstance(outcome, Exception):
+            raise outcome
+        return outcome
+
+    async def submit_many(self, items: Sequence[Item], *, now_ms: int) -> list[Outcome | Exception]:
+        """Write items of weight 1 in one transaction; return an outcome for each, in order.
+
+        An outcome that is an error refuses its item alone. Raises what `submit` raises when
+        nothing was written.
+        """
+        return await self._submit(items, len(items), now_ms) if items else []
+
+    async def _submit(
+        self, items: Sequence[Item], weight: int, now_ms: int
+    ) -> list[Outcome | Exception]:
         if self._waiting + weight > self._waiting_max:
             raise LimitError(self._limit_name, self._waiting_max)
         loop = asyncio.get_running_loop()
-        entry: _Entry[Item, Outcome] = _Entry(item, weight, now_ms, loop.create_future())
+        entry: _Entry[Item, Outcome] = _Entry(items, weight, now_ms, loop.create_future())
         self._queue.append(entry)
         self._waiting += weight
         if self._free_slots and not self._launch_is_due:
@@ -115,29 +133,33 @@ class GroupCommit(Generic[Item, Outcome]):
         return group
 
     async def _fly(self, group: list[_Entry[Item, Outcome]], slot: int) -> None:
+        items = [item for entry in group for item in entry.items]
+        now_ms = max(entry.now_ms for entry in group)
         try:
-            await self._commit(group, slot)
+            outcomes = await self._commit(items, now_ms, slot)
         except SQLAlchemyError as error:
-            if len(group) == 1:
+            if len(items) == 1:
                 _refuse(group, error)
             else:  # one bad row shall fail alone
-                for entry in group:
-                    await self._fly_alone(entry, slot)
+                _answer(group, [await self._commit_alone(item, now_ms, slot) for item in items])
         except Exception as error:  # noqa: BLE001 -- it is handed to those who wait for it
             _refuse(group, error)
+        else:
+            _answer(group, outcomes)
         finally:
             self._free_slots.append(slot)
             self._launch()
 
-    async def _fly_alone(self, entry: _Entry[Item, Outcome], slot: int) -> None:
+    async def _commit_alone(self, item: Item, now_ms: int, slot: int) -> Outcome | Exception:
         try:
-            await self._commit([entry], slot)
+            [outcome] = await self._commit([item], now_ms, slot)
         except Exception as error:  # noqa: BLE001 -- it is handed to the one who waits for it
-            _refuse([entry], error)
+            return error
+        return outcome
 
-    async def _commit(self, group: list[_Entry[Item, Outcome]], slot: int) -> None:
-        items = [entry.item for entry in group]
-        now_ms = max(entry.now_ms for entry in group)
+    async def _commit(
+        self, items: list[Item], now_ms: int, slot: int
+    ) -> Sequence[Outcome | Exception]:
         outcomes = await self._database.run(
             lambda connection: self._write(connection, items, now_ms=now_ms, slot=slot)
         )
@@ -151,16 +173,20 @@ class GroupCommit(Generic[Item, Outcome]):
                 self._committed(
                     [item for item, _ in accepted], [outcome for _, outcome in accepted]
                 )
-        for entry, outcome in zip(group, outcomes, strict=True):
-            if entry.future.done():  # its submitter went away
-                continue
-            if isinstance(outcome, StanchionError):
-                entry.future.set_exception(outcome)
-            else:
-                entry.future.set_result(outcome)
+        return outcomes
 
 
-def _refuse(group: list[_Entry[Item, Outcome]], error: Exception) -> None:
+def _answer(group: list[_Entry[Item, Outcome]], outcomes: Sequence[Outcome | Exception]) -> None:
+    """Hand each entry its outcomes, unless its submitter went away."""
+    start = 0
+    for entry in group:
+        end = start + len(entry.items)
+        if not entry.future.done():
+            entry.future.set_result(list(outcomes[start:end]))
+        start = end
+
+
+def _refuse(group: list[_Entry[Any, Any]], error: Exception) -> None:
     for entry in group:
         if not entry.future.done():
             entry.future.set_exception(error)

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
@@ -23,26 +23,32 @@ class Caller(Protocol):
 
 @dataclass(slots=True, eq=False)
 class Waiter:
-    """One request for one message."""
+    """One consumer's wish for messages of one line, a request for each; the first ones count."""
 
-    request: LeaseRequest
+    requests: Sequence[LeaseRequest]
     caller: Caller
     waits: bool  # False: answered after the next try, whatever it brings
     is_in_flight: bool = False
-    future: asyncio.Future[Lease | None] = field(
+    tried: Sequence[LeaseRequest] = ()  # of the try that is under way
+    future: asyncio.Future[list[Lease]] = field(
         default_factory=lambda: asyncio.get_running_loop().create_future()
     )
+
+    @property
+    def key(self) -> LineKey:
+        """Return the line to wait in."""
+        return self.requests[0].queue, self.requests[0].type
 
     def give_up(self) -> None:
         """Answer "nothing" now, or when the try that is under way comes back empty."""
         self.waits = False
         if not self.is_in_flight:
-            self.answer(None)
+            self.answer([])
 
-    def answer(self, lease: Lease | None) -> None:
+    def answer(self, leases: list[Lease]) -> None:
         """Answer, unless that was done or the asking task is gone."""
         if not self.future.done():
-            self.future.set_result(lease)
+            self.future.set_result(leases)
 
     def fail(self, error: Exception) -> None:
         """Answer with an error."""
@@ -54,11 +60,26 @@ class Waiter:
 class _Line:
     # In order, and whoever gives up leaves from the middle without a search.
     waiting: OrderedDict[Waiter, None] = field(default_factory=OrderedDict)
-    in_flight: int = 0
+    # In messages, of which a waiter may want several:
+    wanted: int = 0  # by those who wait
+    in_flight: int = 0  # by those who are being tried
     asked: int = 0  # for how many a try is worth while
 
     def __bool__(self) -> bool:
         return bool(self.waiting) or self.in_flight > 0
+
+    def add(self, waiter: Waiter) -> None:
+        self.waiting[waiter] = None
+        self.wanted += len(waiter.requests)
+
+    def take_first(self, count_max: int) -> Waiter:
+        """Take the first waiter out, to be tried for up to `count_max` messages."""
+        waiter, _ = self.waiting.popitem(last=False)
+        self.wanted -= len(waiter.requests)
+        self.in_flight += len(waiter.requests)
+        waiter.is_in_flight = True
+        waiter.tried = waiter.requests[:count_max]
+        return waiter
 
 
 class Lines:
@@ -72,25 +93,27 @@ class Lines:
 
     def join(self, waiter: Waiter) -> None:
         """Put a new waiter at the end of its line, to be tried."""
-        line = self._lines.get(_key(waiter))
+        line = self._lines.get(waiter.key)
         if line is None:
-            line = self._lines[_key(waiter)] = _Line()
-        line.waiting[waiter] = None
-        line.asked += 1
+            line = self._lines[waiter.key] = _Line()
+        line.add(waiter)
+        line.asked += len(waiter.requests)
 
     def leave(self, waiter: Waiter) -> None:
         """Take a waiter out that is answered; a repeat changes nothing."""
-        line = self._lines.get(_key(waiter))
+        line = self._lines.get(waiter.key)
         if line is None:
             return
-        line.waiting.pop(waiter, None)
+        if waiter in line.waiting:
+            del line.waiting[waiter]
+            line.wanted -= len(waiter.requests)
         if not line:
-            del self._lines[_key(waiter)]
+            del self._lines[waiter.key]
 
     def ask_all(self) -> None:
         """Note that every waiter is worth a try."""
         for line in self._lines.values():
-            line.asked = len(line.waiting) + line.in_flight
+            line.asked = line.wanted + line.in_flight
 
     def ask(self, arrived: Mapping[LineKey, int]) -> None:
         """Note new messages, counted by queue and type."""
@@ -100,37 +123,37 @@ class Lines:
                     line.asked += count
 
     def take_off(self, count_max: int) -> list[list[Waiter]]:
-        """Take out up to `count_max` waiters worth a try, grouped by line, first come first."""
+        """Take out waiters worth a try, for up to `count_max` messages in all.
+
+        Grouped by line, first come first.
+        """
         groups: list[list[Waiter]] = []
         for line in self._lines.values():
-            count = min(len(line.waiting), line.asked, count_max)
-            if count == 0:
-                continue
-            group = [line.waiting.popitem(last=False)[0] for _ in range(count)]
-            line.asked = line.asked - count if line.waiting else 0
-            line.in_flight += count
-            count_max -= count
-            for waiter in group:
-                waiter.is_in_flight = True
-            groups.append(group)
+            group: list[Waiter] = []
+            while line.waiting and (count := min(line.asked, count_max)) > 0:
+                waiter = line.take_first(count)
+                line.asked -= len(waiter.tried)
+                count_max -= len(waiter.tried)
+                group.append(waiter)
+            if group:
+                groups.append(group)
+                if not line.waiting:
+                    line.asked = 0
         return groups
 
     def land(self, group: list[Waiter]) -> None:
         """Put those of a group that still wait back to the front, in their old order."""
-        line = self._lines[_key(group[0])]
-        line.in_flight -= len(group)
+        key = group[0].key
+        line = self._lines[key]
         for waiter in reversed(group):
+            line.in_flight -= len(waiter.requests)
             waiter.is_in_flight = False
             if waiter.future.done():
                 continue
             if waiter.waits:
-                line.waiting[waiter] = None
+                line.add(waiter)
                 line.waiting.move_to_end(waiter, last=False)
             else:
-                waiter.answer(None)
+                waiter.answer([])
         if not line:
-            del self._lines[_key(group[0])]
-
-
-def _key(waiter: Waiter) -> LineKey:
-    return waiter.request.queue, waiter.request.type
+            del self._lines[key]

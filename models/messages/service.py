@@ -97,7 +97,22 @@ class MessageService:
 
         Priority first, then age. A lease that ran out can be given again at once.
         """
-        return await self._dispatcher.lease(request, timeout_s=timeout_s, caller=caller)
+        leases = await self._dispatcher.lease([request], timeout_s=timeout_s, caller=caller)
+        return leases[0] if leases else None
+
+    async def lease_many(
+        self, requests: Sequence[LeaseRequest], *, timeout_s: float, caller: Caller
+    ) -> list[Lease]:
+        """Give the next messages to a consumer, at most one for each request, in one claim.
+
+        All requests are for the same queue and type, each with a token of its own. Waits up to
+        `timeout_s` for the first message, and not for more.
+        """
+        return await self._dispatcher.lease(requests, timeout_s=timeout_s, caller=caller)
+
+    async def give_back(self, leases: Sequence[Lease]) -> None:
+        """Undo leases that could not be delivered: same places, and the attempts not counted."""
+        await self._dispatcher.give_back(leases)
 
     async def acknowledge(self, held: Held, *, now_ms: int) -> int:
         """End a lease with success; return when that was: a repeat returns the first moment.
@@ -106,6 +121,12 @@ class MessageService:
         """
         return await self._acks.submit(held, now_ms=now_ms)
 
+    async def acknowledge_many(
+        self, helds: Sequence[Held], *, now_ms: int
+    ) -> list[int | Exception]:
+        """End leases with success, each for itself: a moment, or the error that refuses it."""
+        return await self._acks.submit_many(helds, now_ms=now_ms)
+
     async def reject(self, held: Held, error: str | None, *, now_ms: int) -> Returned:
         """Give a message back: it waits again at its old place, or is dead after its last attempt.
 
@@ -113,12 +134,24 @@ class MessageService:
         """
         return await self._nacks.submit(Rejection(held, error), now_ms=now_ms)
 
+    async def reject_many(
+        self, rejections: Sequence[Rejection], *, now_ms: int
+    ) -> list[Returned | Exception]:
+        """Give messages back, each for itself: where it is now, or the error that refuses it."""
+        return await self._nacks.submit_many(rejections, now_ms=now_ms)
+
     async def extend(self, held: Held, extend_ms: int | None, *, now_ms: int) -> int:
         """Let a lease end `extend_ms` from now, or after its own length; return that moment.
 
         Raises MessageNotFoundError, LockLostError or InvalidStateError.
         """
         return await self._touches.submit(Extension(held, extend_ms), now_ms=now_ms)
+
+    async def extend_many(
+        self, extensions: Sequence[Extension], *, now_ms: int
+    ) -> list[int | Exception]:
+        """Extend leases, each for itself: its new end, or the error that refuses it."""
+        return await self._touches.submit_many(extensions, now_ms=now_ms)
 
     async def status(self) -> QueueStatus:
         """Return the counts and the ends of the line, as of one moment."""

@@ -12,12 +12,16 @@ from sqlalchemy import text
 from models.database import Database
 from models.errors import LimitError, UnavailableError
 from models.messages.rules import (
+    Extension,
     Held,
     InvalidStateError,
+    LeaseRequest,
     LockLostError,
     MessageNotFoundError,
     MessageState,
     NewMessage,
+    Rejection,
+    Returned,
 )
 from models.messages.service import MessageLimits
 from tests.messages.conftest import Listener, Queue
@@ -435,3 +439,92 @@ def frozen_backends(database: Database) -> Iterator[None]:
     finally:
         for pid in frozen:
             os.kill(pid, signal.SIGCONT)
+
+
+def requests(count: int, *, type_: str | None = None) -> list[LeaseRequest]:
+    return [LeaseRequest("many", f"lt_many_{n}", type_) for n in range(count)]
+
+
+async def test_many_leases_come_in_one_claim_in_order(queue: Queue) -> None:
+    ids = await queue.put(*[NewMessage("{}")] * 5)
+
+    leases = await queue.service.lease_many(requests(3), timeout_s=0, caller=Listener())
+
+    assert [lease.id for lease in leases] == ids[:3]
+    assert [lease.lock_token for lease in leases] == ["lt_many_0", "lt_many_1", "lt_many_2"]
+    rest = await queue.service.lease_many(requests(9), timeout_s=0, caller=Listener())
+    assert [lease.id for lease in rest] == ids[3:]
+
+
+async def test_who_waits_for_many_is_given_what_comes_first(queue: Queue) -> None:
+    asking = asyncio.create_task(
+        queue.service.lease_many(requests(9), timeout_s=30, caller=Listener())
+    )
+    await queue.until_waiting(1)
+
+    ids = await queue.put(*[NewMessage("{}")] * 2)
+
+    assert [lease.id for lease in await asking] == ids
+
+
+async def test_who_wants_many_leaves_the_rest_to_the_next(queue: Queue) -> None:
+    ids = await queue.put(*[NewMessage("{}")] * 3)
+
+    many, one = await asyncio.gather(
+        queue.service.lease_many(requests(2), timeout_s=30, caller=Listener()),
+        queue.take(timeout_s=30),
+    )
+
+    assert [lease.id for lease in many] == ids[:2]
+    assert one is not None
+    assert one.id == ids[2]
+
+
+async def test_many_leases_of_a_caller_who_hung_up_are_undone(queue: Queue) -> None:
+    listener = Listener()
+    asking = asyncio.create_task(
+        queue.service.lease_many(requests(9), timeout_s=30, caller=listener)
+    )
+    await queue.until_waiting(1)
+
+    listener.hang_up()
+    await queue.put(*[NewMessage("{}")] * 4)
+
+    assert await asking == []
+    again = await queue.take(timeout_s=5)
+    assert again is not None
+    assert again.attempt_count == 1
+
+
+async def test_leases_given_back_are_as_if_they_had_never_been(queue: Queue) -> None:
+    await queue.put(*[NewMessage("{}")] * 2)
+    leases = await queue.service.lease_many(requests(2), timeout_s=0, caller=Listener())
+
+    await queue.service.give_back(leases)
+
+    again = await queue.take()
+    assert again is not None
+    assert (again.id, again.attempt_count) == (leases[0].id, 1)
+
+
+async def test_many_are_settled_each_for_itself(queue: Queue) -> None:
+    ids = await queue.put(*[NewMessage("{}", max_attempts=1)] * 4)
+    leases = await queue.service.lease_many(requests(4), timeout_s=0, caller=Listener())
+    held = [Held(lease.id, lease.lock_token) for lease in leases]
+    wrong = Held(ids[1], "lt_wrong")
+
+    acked = await queue.service.acknowledge_many([held[0], wrong], now_ms=queue.now_ms)
+    extended = await queue.service.extend_many(
+        [Extension(held[1], 9_000), Extension(wrong, 9_000)], now_ms=queue.now_ms
+    )
+    rejected = await queue.service.reject_many(
+        [Rejection(held[2], "no"), Rejection(held[0], "no")], now_ms=queue.now_ms
+    )
+
+    assert acked[0] == queue.now_ms
+    assert isinstance(acked[1], LockLostError)
+    assert extended[0] == queue.now_ms + 9_000
+    assert isinstance(extended[1], LockLostError)
+    assert isinstance(rejected[0], Returned)
+    assert rejected[0].state is MessageState.DEAD
+    assert isinstance(rejected[1], InvalidStateError)
