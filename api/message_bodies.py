@@ -66,13 +66,19 @@ class DequeueQuery(Body, frozen=True):
     ack_timeout_seconds: Seconds | None = None
 
 
-class AckBody(Body, frozen=True):
-    """Which message was dealt with."""
+class HeldBody(Body, frozen=True):
+    """A message and the token that holds it."""
 
     SPELLINGS: ClassVar[Mapping[str, str]] = {"lockToken": "lock_token"}
 
     id: str
     lock_token: Token
+
+
+class AckBody(HeldBody, frozen=True):
+    """Which message was dealt with, and, with `next`, how to wait for the next one."""
+
+    next: DequeueQuery | None = None
 
 
 class NackBody(Body, frozen=True):
@@ -142,11 +148,12 @@ class QueuedBatch(Struct, frozen=True):
 
 
 class Acknowledged(Struct, frozen=True):
-    """A message that was dealt with."""
+    """A message that was dealt with; `next` is there if it was asked for."""
 
     id: str
     status: str
     acknowledged_at: str
+    next: LeasedMessage | UnsetType | None = UNSET
 
 
 class Rejected(Struct, frozen=True):

@@ -1,16 +1,25 @@
 """What a single request to the messages queue may ask for: the part that settings decide."""
 
+import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from api.message_bodies import NewMessageBody
+from api.message_bodies import DequeueQuery, NewMessageBody
 from models.errors import InvalidError
-from models.messages.rules import ATTEMPTS_DEFAULT, LEASE_DEFAULT_MS, NewMessage
+from models.messages.rules import ATTEMPTS_DEFAULT, LEASE_DEFAULT_MS, LeaseRequest, NewMessage
 
 _TIMEOUT_DEFAULT_S: Final = 30
 # An answer that names every message of a large batch helps nobody.
 _FAULTS_MAX: Final = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What a consumer asks for: a request for each message, and how long it waits for the first."""
+
+    requests: list[LeaseRequest]
+    timeout_s: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,9 +39,7 @@ class MessageBounds:
 
     def new_messages(self, bodies: Sequence[NewMessageBody]) -> list[NewMessage]:
         """Turn a batch into our words; raises InvalidError that names the wrong messages."""
-        if len(bodies) > self.batch_messages_max:
-            reason = f"Expected `array` of length <= {self.batch_messages_max}"
-            raise InvalidError({"messages": reason})
+        self.check_length("messages", bodies)
         messages: list[NewMessage] = []
         faults: dict[str, str] = {}
         for index, body in enumerate(bodies):
@@ -54,12 +61,41 @@ class MessageBounds:
             raise InvalidError({name: f"Expected `int` <= {self.lease_max_s}"})
         return seconds * 1000
 
-    def timeout_s(self, seconds: int | None) -> int:
-        """Return how long a consumer waits; raises InvalidError."""
+    def wish(self, query: DequeueQuery, where: str = "", *, count: int = 1) -> Wish:
+        """Turn the wire's words into ours, with a new token for each message; raises InvalidError.
+
+        `where` stands before the names of fields in the error.
+        """
+        lease_ms = self.lease_ms(f"{where}ack_timeout_seconds", query.ack_timeout_seconds)
+        timeout_s = self._timeout_s(f"{where}timeout", query.timeout)
+        consumer_id = query.consumer_id or f"consumer_{secrets.token_hex(4)}"
+        requests = [
+            LeaseRequest(
+                consumer_id=consumer_id,
+                lock_token=f"lt_{secrets.token_urlsafe(16)}",
+                type=query.type,
+                lease_ms=lease_ms,
+            )
+            for _ in range(count)
+        ]
+        return Wish(requests, timeout_s)
+
+    def check_count(self, name: str, count: int) -> None:
+        """Raise InvalidError when somebody asks for too many messages."""
+        if count > self.batch_messages_max:
+            raise InvalidError({name: f"Expected `int` <= {self.batch_messages_max}"})
+
+    def check_length(self, name: str, items: Sequence[object]) -> None:
+        """Raise InvalidError when a batch is too long."""
+        if len(items) > self.batch_messages_max:
+            reason = f"Expected `array` of length <= {self.batch_messages_max}"
+            raise InvalidError({name: reason})
+
+    def _timeout_s(self, name: str, seconds: int | None) -> int:
         if seconds is None:
             return min(_TIMEOUT_DEFAULT_S, self.long_poll_max_s)
         if seconds > self.long_poll_max_s:
-            raise InvalidError({"timeout": f"Expected `int` <= {self.long_poll_max_s}"})
+            raise InvalidError({name: f"Expected `int` <= {self.long_poll_max_s}"})
         return seconds
 
     def _new_message(self, body: NewMessageBody, where: str) -> NewMessage:

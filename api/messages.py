@@ -1,54 +1,29 @@
 """The messages queue over HTTP. Source: the messages contract; docs/messages.md for the rest."""
 
-import secrets
 from collections.abc import Callable
 from http import HTTPStatus
-from typing import Any, Final
+from typing import Any
 
 from falcon.asgi import App, Request, Response
+from msgspec import UNSET
 
 from api import message_bodies as wire
 from api.caller import HttpCaller
-from api.message_bounds import MessageBounds
+from api.message_answers import INVALID, KEY, NOT_HELD, REFUSALS, MessagesResource, NoMessagesError
+from api.message_batches import (
+    AckBatchResource,
+    DequeueBatchResource,
+    EnqueueBatchResource,
+    NackBatchResource,
+)
+from api.message_bounds import MessageBounds, Wish
 from api.operations import Answer, operation
-from models.errors import NotFoundError
-from models.messages.rules import Held, LeaseRequest, internal_id
+from models.errors import LimitError, UnavailableError
+from models.messages.rules import Held, internal_id
 from models.messages.service import MessageService
 
-_KEY: Final = ("ApiKey",)
-_INVALID: Final = Answer(description="A field is wrong", body=wire.MessagesError)
-_UNKNOWN: Final = Answer(description="No such message", body=wire.MessagesError)
-_LOST: Final = Answer(
-    description="The lock token does not hold the message", body=wire.MessagesError
-)
-_REFUSALS: Final = {
-    401: Answer(description="The API key is missing or wrong", body=wire.MessagesError),
-    413: Answer(description="The body is too large", body=wire.MessagesError),
-    429: Answer(description="Too much is under way; try again", body=wire.MessagesError),
-    503: Answer(description="The database is away; try again", body=wire.MessagesError),
-}
 
-
-class NoMessagesError(NotFoundError):
-    """No message waited, or came in time."""
-
-    code = "NO_MESSAGES"
-
-    def __str__(self) -> str:
-        return "No messages available"
-
-
-class _Resource:
-    def __init__(
-        self, service: MessageService, bounds: MessageBounds, now_ms: Callable[[], int]
-    ) -> None:
-        self.body_bytes_max = bounds.body_bytes_max
-        self._service: Final = service
-        self._bounds: Final = bounds
-        self._now_ms: Final = now_ms
-
-
-class MessageResource(_Resource):
+class MessageResource(MessagesResource):
     """`/api/queue/message`: in at one end, out at the other."""
 
     @operation(
@@ -61,10 +36,10 @@ class MessageResource(_Resource):
         },
         answers={
             201: Answer(description="It is on disk", body=wire.QueuedMessage),
-            400: _INVALID,
-            **_REFUSALS,
+            400: INVALID,
+            **REFUSALS,
         },
-        security=_KEY,
+        security=KEY,
     )
     async def on_post(self, _req: Request, resp: Response, *, body: wire.NewMessageBody) -> None:
         """Store one message; 201 means that it is on disk."""
@@ -78,11 +53,11 @@ class MessageResource(_Resource):
         query=wire.DequeueQuery,
         answers={
             200: Answer(description="A message, leased to the caller", body=wire.LeasedMessage),
-            400: _INVALID,
+            400: INVALID,
             404: Answer(description="No message came in time", body=wire.MessagesError),
-            **_REFUSALS,
+            **REFUSALS,
         },
-        security=_KEY,
+        security=KEY,
     )
     async def on_get(self, req: Request, resp: Response, *, query: wire.DequeueQuery) -> None:
         """Lease the next message, waiting for one up to `timeout` seconds.
@@ -90,53 +65,16 @@ class MessageResource(_Resource):
         Highest priority first, then oldest. The lease lasts `ack_timeout_seconds`: the query's,
         else the message's. A message whose lease runs out can be leased again.
         """
-        timeout_s = self._bounds.timeout_s(query.timeout)
-        request = LeaseRequest(
-            consumer_id=query.consumer_id or f"consumer_{secrets.token_hex(4)}",
-            lock_token=f"lt_{secrets.token_urlsafe(16)}",
-            type=query.type,
-            lease_ms=self._bounds.lease_ms("ack_timeout_seconds", query.ack_timeout_seconds),
+        wish = self._bounds.wish(query)
+        leases = await self._service.lease_many(
+            wish.requests, timeout_s=wish.timeout_s, caller=HttpCaller(req)
         )
-        lease = await self._service.lease(request, timeout_s=timeout_s, caller=HttpCaller(req))
-        if lease is None:
+        if not leases:
             raise NoMessagesError
-        resp.data = wire.encode(wire.leased_message(lease))
+        resp.data = wire.encode(wire.leased_message(leases[0]))
 
 
-class BatchResource(_Resource):
-    """`/api/queue/batch`."""
-
-    def __init__(
-        self, service: MessageService, bounds: MessageBounds, now_ms: Callable[[], int]
-    ) -> None:
-        super().__init__(service, bounds, now_ms)
-        self.body_bytes_max = bounds.batch_body_bytes_max
-
-    @operation(
-        "Enqueue many messages",
-        body=wire.BatchBody,
-        body_example={
-            "messages": [
-                {"type": "email", "payload": {"to": "a@example.com"}},
-                {"type": "email", "payload": {"to": "b@example.com"}},
-            ]
-        },
-        answers={
-            201: Answer(description="All are on disk", body=wire.QueuedBatch),
-            400: _INVALID,
-            **_REFUSALS,
-        },
-        security=_KEY,
-    )
-    async def on_post(self, _req: Request, resp: Response, *, body: wire.BatchBody) -> None:
-        """Store messages, all or none, in the order they are sent."""
-        messages = self._bounds.new_messages(body.messages)
-        stored = await self._service.enqueue(messages, now_ms=self._now_ms())
-        resp.status = HTTPStatus.CREATED
-        resp.data = wire.encode(wire.queued_batch(stored))
-
-
-class AckResource(_Resource):
+class AckResource(MessagesResource):
     """`/api/queue/ack`."""
 
     @operation(
@@ -144,21 +82,34 @@ class AckResource(_Resource):
         body=wire.AckBody,
         answers={
             200: Answer(description="It is done", body=wire.Acknowledged),
-            400: _INVALID,
-            404: _UNKNOWN,
-            409: _LOST,
-            **_REFUSALS,
+            **NOT_HELD,
         },
-        security=_KEY,
+        security=KEY,
     )
-    async def on_post(self, _req: Request, resp: Response, *, body: wire.AckBody) -> None:
-        """End a lease with success; a repeat with the same token gets the same answer."""
+    async def on_post(self, req: Request, resp: Response, *, body: wire.AckBody) -> None:
+        """End a lease with success; a repeat with the same token gets the same answer.
+
+        With `next` the caller waits for its next message in the same request: `next` of the answer
+        is that message, or null if none came in time. The ack is on disk before the wait begins.
+        """
         held = Held(internal_id(body.id), body.lock_token)
+        wish = None if body.next is None else self._bounds.wish(body.next, "next.")
         at_ms = await self._service.acknowledge(held, now_ms=self._now_ms())
-        resp.data = wire.encode(wire.Acknowledged(body.id, "acknowledged", wire.moment(at_ms)))
+        follower = UNSET if wish is None else await self._next(wish, HttpCaller(req))
+        moment = wire.moment(at_ms)
+        resp.data = wire.encode(wire.Acknowledged(body.id, "acknowledged", moment, follower))
+
+    async def _next(self, wish: Wish, caller: HttpCaller) -> wire.LeasedMessage | None:
+        try:
+            leases = await self._service.lease_many(
+                wish.requests, timeout_s=wish.timeout_s, caller=caller
+            )
+        except (LimitError, UnavailableError):
+            return None  # the ack is done all the same; who asks again hears the reason
+        return wire.leased_message(leases[0]) if leases else None
 
 
-class NackResource(_Resource):
+class NackResource(MessagesResource):
     """`/api/queue/message/{message_id}/nack`."""
 
     @operation(
@@ -166,12 +117,9 @@ class NackResource(_Resource):
         body=wire.NackBody,
         answers={
             200: Answer(description="It waits again, or is dead", body=wire.Rejected),
-            400: _INVALID,
-            404: _UNKNOWN,
-            409: _LOST,
-            **_REFUSALS,
+            **NOT_HELD,
         },
-        security=_KEY,
+        security=KEY,
     )
     async def on_post(
         self, _req: Request, resp: Response, message_id: str, *, body: wire.NackBody
@@ -182,7 +130,7 @@ class NackResource(_Resource):
         resp.data = wire.encode(wire.rejected(returned))
 
 
-class TouchResource(_Resource):
+class TouchResource(MessagesResource):
     """`/api/queue/message/{message_id}/touch`."""
 
     @operation(
@@ -190,12 +138,9 @@ class TouchResource(_Resource):
         body=wire.TouchBody,
         answers={
             200: Answer(description="The lease has a new end", body=wire.Touched),
-            400: _INVALID,
-            404: _UNKNOWN,
-            409: _LOST,
-            **_REFUSALS,
+            **NOT_HELD,
         },
-        security=_KEY,
+        security=KEY,
     )
     async def on_put(
         self, _req: Request, resp: Response, message_id: str, *, body: wire.TouchBody
@@ -207,26 +152,26 @@ class TouchResource(_Resource):
         resp.data = wire.encode(wire.Touched(message_id, wire.moment(until_ms)))
 
 
-class MetricsResource(_Resource):
+class MetricsResource(MessagesResource):
     """`/api/queue/metrics`."""
 
     @operation(
         "Count messages",
-        answers={200: Answer(description="The counts", body=wire.Metrics), **_REFUSALS},
-        security=_KEY,
+        answers={200: Answer(description="The counts", body=wire.Metrics), **REFUSALS},
+        security=KEY,
     )
     async def on_get(self, _req: Request, resp: Response) -> None:
         """Return how many messages are in each state."""
         resp.data = wire.encode(wire.metrics((await self._service.status()).counts))
 
 
-class StatusResource(_Resource):
+class StatusResource(MessagesResource):
     """`/api/queue/status`."""
 
     @operation(
         "Describe the queue",
-        answers={200: Answer(description="The queue", body=wire.Status), **_REFUSALS},
-        security=_KEY,
+        answers={200: Answer(description="The queue", body=wire.Status), **REFUSALS},
+        security=KEY,
     )
     async def on_get(self, _req: Request, resp: Response) -> None:
         """Return the counts, by type too, and the age of what waits."""
@@ -243,8 +188,11 @@ def add_routes(
     """Serve the queue; returns the routes for the reference."""
     routes: list[tuple[str, object]] = [
         ("/api/queue/message", MessageResource(service, bounds, now_ms)),
-        ("/api/queue/batch", BatchResource(service, bounds, now_ms)),
+        ("/api/queue/batch", EnqueueBatchResource(service, bounds, now_ms)),
+        ("/api/queue/messages/batch", DequeueBatchResource(service, bounds, now_ms)),
         ("/api/queue/ack", AckResource(service, bounds, now_ms)),
+        ("/api/queue/ack/batch", AckBatchResource(service, bounds, now_ms)),
+        ("/api/queue/nack/batch", NackBatchResource(service, bounds, now_ms)),
         ("/api/queue/message/{message_id}/nack", NackResource(service, bounds, now_ms)),
         ("/api/queue/message/{message_id}/touch", TouchResource(service, bounds, now_ms)),
         ("/api/queue/metrics", MetricsResource(service, bounds, now_ms)),

@@ -12,6 +12,7 @@ from msgspec import Struct
 from api.operations import Operation, operation_of
 
 _METHODS: Final = ("get", "post", "put", "patch", "delete")
+_REF: Final = "#/components/schemas/{name}"
 _SECURITY: Final = {
     "ApiKey": {"type": "apiKey", "in": "header", "name": "X-API-KEY"},
     "AdminKey": {"type": "apiKey", "in": "header", "name": "X-Admin-Key"},
@@ -26,24 +27,23 @@ def document(routes: Sequence[Route], *, version: str) -> dict[str, Any]:
     """Return the document of all described responders; `routes` are (path, resource)."""
     operations = list(_operations(routes))
     types = _types(operation for _, _, operation in operations)
-    references, schemas = msgspec.json.schema_components(
-        types, ref_template="#/components/schemas/{name}"
-    )
+    references, schemas = msgspec.json.schema_components(types, ref_template=_REF)
     reference_of = dict(zip(types, references, strict=True))
     paths: dict[str, Any] = {}
     for path, method, operation in operations:
         paths.setdefault(re.sub(r"{(\w+)[^}]*}", r"{\1}", path), {})[method] = _describe(
             path, method, operation, reference_of, schemas
         )
-    for _, _, operation in operations:
-        if operation.query is not None:  # its fields stand as parameters
-            schemas.pop(operation.query.__name__, None)
+    # The fields of queries stand as parameters, so only what bodies refer to is a component.
+    _, components = msgspec.json.schema_components(
+        _types((operation for _, _, operation in operations), queries=False), ref_template=_REF
+    )
     return {
         "openapi": "3.1.0",
         "info": {"title": "Stanchion", "version": version, "license": {"name": "Apache-2.0"}},
         "servers": [{"url": "/"}],
         "paths": paths,
-        "components": {"schemas": schemas, "securitySchemes": _SECURITY},
+        "components": {"schemas": components, "securitySchemes": _SECURITY},
     }
 
 
@@ -72,11 +72,11 @@ def _operations(routes: Sequence[Route]) -> Iterator[tuple[str, str, Operation]]
                 yield path, method, operation
 
 
-def _types(operations: Iterator[Operation]) -> list[type[Struct]]:
+def _types(operations: Iterator[Operation], *, queries: bool = True) -> list[type[Struct]]:
     types: dict[type[Struct], None] = {}
     for operation in operations:
         answers = [answer.body for answer in operation.answers.values()]
-        for kind in (operation.body, operation.query, *answers):
+        for kind in (operation.body, operation.query if queries else None, *answers):
             if kind is not None:
                 types[kind] = None
     return list(types)

@@ -6,6 +6,7 @@ to report all that is wrong with it; there too a few other spellings are underst
 
 import itertools
 from collections.abc import Mapping
+from types import UnionType
 from typing import Any, ClassVar, Final, TypeVar, get_args, get_origin
 
 import msgspec
@@ -107,7 +108,8 @@ def _respell(raw: bytes, shape: Any) -> bytes:
     except ValidationError:
         return raw  # of another shape altogether; the decoder will say so
     spellings = getattr(shape, "SPELLINGS", {})
-    types = {field.encode_name: field.type for field in msgspec.structs.fields(shape)}
+    fields = msgspec.structs.fields(shape)
+    types = {field.encode_name: _struct_within(field.type) for field in fields}
     result: dict[str, msgspec.Raw] = {}
     for given_name, value in members.items():
         name = spellings.get(given_name, given_name)
@@ -123,8 +125,8 @@ def _faults(value: Any, shape: Any, *, strict: bool, path: str = "") -> dict[str
     if element is not None and isinstance(value, list) and _is_struct(element):
         faults = _faults_of_elements(value, element, strict=strict, path=path)
         return faults or _fault(value, shape, strict=strict, path=path)
-    if _is_struct(shape) and isinstance(value, dict):
-        return _faults_of_members(value, shape, strict=strict, path=path)
+    if isinstance(value, dict) and _is_struct(within := _struct_within(shape)):
+        return _faults_of_members(value, within, strict=strict, path=path)
     return _fault(value, shape, strict=strict, path=path)
 
 
@@ -176,6 +178,12 @@ def _element(shape: Any) -> Any | None:
     """Return what a list type holds, else None."""
     bare = _bare(shape)
     return get_args(bare)[0] if get_origin(bare) in {list, tuple} else None
+
+
+def _struct_within(shape: Any) -> Any:
+    """Return the object of a type such as `Body | None`, which holds one; else the type itself."""
+    structs = [part for part in get_args(shape) if _is_struct(part)]
+    return structs[0] if get_origin(shape) is UnionType and len(structs) == 1 else shape
 
 
 def _is_struct(shape: Any) -> bool:

@@ -130,9 +130,10 @@ class Lines:
         groups: list[list[Waiter]] = []
         for line in self._lines.values():
             group: list[Waiter] = []
-            while line.waiting and (count := min(line.asked, count_max)) > 0:
-                waiter = line.take_first(count)
-                line.asked -= len(waiter.tried)
+            # How many a waiter is tried for is its own wish: more may be there than is known of.
+            while line.waiting and line.asked > 0 and count_max > 0:
+                waiter = line.take_first(count_max)
+                line.asked = max(0, line.asked - len(waiter.tried))
                 count_max -= len(waiter.tried)
                 group.append(waiter)
             if group:
