@@ -2,6 +2,8 @@
 
 import io
 import json
+import re
+import shlex
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,6 +16,7 @@ from models.database import Database
 from models.people.digests import digest_of
 from models.people.passwords import is_password
 from models.people.statements import keys, users
+from tests.servers import ROOT
 
 
 @dataclass(frozen=True)
@@ -158,3 +161,23 @@ def test_migrate_makes_the_first_admin_once(command: Command, database: Database
     assert (admin.username, admin.role) == ("admin", "admin")
     assert found is not None
     assert is_password(found[1], "short")
+
+
+def test_the_commands_of_the_security_page_do_as_it_says(command: Command) -> None:
+    page = (ROOT / "docs" / "security.md").read_text()
+    lines = re.findall(r"^    stanchion (.*)$", page, re.MULTILINE)
+    asks = ("user add", "user passwd")  # a terminal is asked for the password
+
+    said = {
+        line: command(
+            *shlex.split(line),
+            *(["--password-stdin"] if line.startswith(asks) else []),
+            given="good password\n",
+        )
+        for line in lines
+    }
+
+    assert len(lines) == 7
+    assert {line: each.stderr for line, each in said.items() if each.returncode} == {}
+    assert "lan" in said["user list"].stdout
+    assert "ci" in said["key list"].stdout
