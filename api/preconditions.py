@@ -31,7 +31,6 @@ def require_key(settings: Settings, name: str, addresses: Sequence[str]) -> None
     public = [address for address in addresses if not is_loopback(host_of(address))]
     if not public:
         return
-    make_data_folder(settings)
     if not asks_for_key(settings):
         reason = f"expected a key, since STANCHION_{name.upper()} has a public address: {public[0]}"
         raise SettingsError("STANCHION_SECRET_KEY", reason)

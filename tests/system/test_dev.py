@@ -162,8 +162,8 @@ def test_a_later_start_installs_nothing(checkout: Checkout) -> None:
     checkout.running = again = checkout.start("up", log="again", PIP_INDEX_URL="http://127.0.0.1:9")
 
     wait_until(checkout.answers, "the API answers", process=again)
+    wait_until(lambda: "ready: " in again.log(), "it says so", process=again)
     assert "installing" not in again.log()
-    assert "ready: " in again.log()
 
 
 def test_an_unknown_command_is_a_mistake(checkout: Checkout) -> None:

@@ -310,7 +310,7 @@ def test_a_signal_in_the_middle_of_the_start_stops_it(new_up: Callable[..., Up])
 def test_a_second_signal_kills_at_once(new_up: Callable[..., Up]) -> None:
     up = new_up()
     process = up.start_ready()
-    wait_until(lambda: "worker@" in process.log(), "the worker is ready", process=process)
+    wait_until(lambda: " ready." in process.log(), "the worker is ready", process=process)
     everybody = up.descendants()
     os.kill(up.children()["worker"], signal.SIGSTOP)  # it will not hear the first
     process.send_signal(signal.SIGINT)
