@@ -53,8 +53,8 @@ def up(settings: Settings, _options: argparse.Namespace) -> int:
 
     from api.supervisor import prepare_data_folder, supervise  # noqa: PLC0415
 
-    prepare_data_folder(settings.data_dir)
     require_key(settings, "bind", settings.bind)
+    prepare_data_folder(settings.data_dir)
     color = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
     return asyncio.run(supervise(settings, os.environ, color=color))
 

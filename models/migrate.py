@@ -8,6 +8,7 @@ import importlib
 import pkgutil
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, Final
 
 from alembic import command
@@ -15,6 +16,7 @@ from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, MetaData, create_engine, event, text
+from sqlalchemy.engine import make_url
 from sqlalchemy.exc import InterfaceError, OperationalError
 from sqlalchemy.pool import NullPool
 
@@ -46,10 +48,13 @@ def check(url: str) -> None:
 
 
 def current(url: str) -> str | None:
-    """Return the revision that a database is at, None for an empty one.
+    """Return the revision that a database is at, None for one that is empty or not there yet.
 
     Raises UnavailableError when the database cannot be reached.
     """
+    parsed = make_url(url)
+    if parsed.get_backend_name() == "sqlite" and not Path(parsed.database or "").exists():
+        return None  # to look would make the file
     with _connected(url) as connection:
         return MigrationContext.configure(connection).get_current_revision()
 

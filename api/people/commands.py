@@ -9,10 +9,7 @@ import getpass
 import json
 import sys
 from collections.abc import Awaitable, Callable
-from pathlib import Path
 from typing import Any, Final, TypeVar
-
-from sqlalchemy.engine import make_url
 
 from api.access import login_policy
 from models import migrate
@@ -68,9 +65,6 @@ def has_keys(settings: Settings) -> bool:
 
     Raises UnavailableError.
     """
-    url = make_url(settings.database_url)
-    if url.get_backend_name() == "sqlite" and not Path(url.database or "").exists():
-        return False  # a look shall not make the file
     current = migrate.current(settings.database_url)
     if current is None or current < _KEYS_SINCE:
         return False
