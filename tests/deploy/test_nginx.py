@@ -385,6 +385,7 @@ def test_without_any_api_the_answer_is_503_and_streams_go_on(
     assert refused.headers["Retry-After"] == "1"
 
 
+@pytest.mark.xdist_group("scale")  # two towns at once are more than a small machine can carry
 def test_restarts_one_after_the_other_lose_no_request(
     new_house: Callable[[], House],
 ) -> None:
