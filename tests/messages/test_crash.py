@@ -15,7 +15,7 @@ from sqlalchemy import text
 
 from models.database import Database
 from tests.servers import wait_until
-from tests.system.test_supervisor import Up
+from tests.system.supervised import Up
 
 PRODUCERS, CONSUMERS = 4, 4
 # More attempts than there are kills, so that none dies of them.

@@ -16,7 +16,7 @@ from uvicorn import Config, Server
 
 from api.server import PatientProtocol
 from tests.servers import System, wait_until
-from tests.system.test_supervisor import children_of, is_alive
+from tests.system.processes import children_of, wait_until_ended
 
 HEAD = b"POST /api/queue/message HTTP/1.1\r\nHost: localhost\r\n"
 
@@ -73,7 +73,7 @@ def test_a_worker_leaves_when_its_master_is_killed(api: System) -> None:
 
     os.kill(process.pid, signal.SIGKILL)
 
-    wait_until(lambda: not is_alive(worker), "the worker is gone")
+    wait_until_ended([worker])
     with pytest.raises(httpx.ConnectError):
         httpx.get(api.url)
 

@@ -1,121 +1,24 @@
 """`stanchion up`, started as a person starts it, and hurt in every way that it must survive."""
 
-import asyncio
-import contextlib
-import itertools
 import json
 import os
 import signal
 import socket
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import httpx
 import pytest
 import redis
-from hypothesis import given
-from hypothesis import strategies as st
 
-from api.supervisor.child import Child, Program
-from api.supervisor.embedded import mend
 from api.supervisor.instance import prepare_data_folder
-from api.supervisor.output import LinePump, Output
 from models.settings import SettingsError, redis_socket_path
-from tests.servers import ROOT, PostgresqlServer, Process, RedisServer, free_port, wait_until
+from tests.servers import PostgresqlServer, Process, RedisServer, free_port, wait_until
+from tests.system.processes import children_of, wait_until_ended
+from tests.system.supervised import PROGRAMS, Up
 
 # Its module-wide instance starts once, in one worker of xdist.
 pytestmark = pytest.mark.xdist_group("supervisor")
-PROGRAMS = ("redis", "api", "worker", "beat", "flower")
-
-
-class Up:
-    """One `stanchion up` on a data folder and ports of its own."""
-
-    def __init__(self, folder: Path, **settings: str) -> None:
-        self.data = folder / "d"
-        self.bind, self.flower = (f"127.0.0.1:{free_port()}" for _ in range(2))
-        given = {
-            "BIND": self.bind,
-            "FLOWER_BIND": self.flower,
-            "DATA": str(self.data),
-            "TIMEZONE": "UTC",
-            **settings,
-        }
-        self.environ = {
-            **{name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ},
-            "PYTHONPATH": str(ROOT),
-            **{f"STANCHION_{name}": value for name, value in given.items()},
-        }
-        self._folder = folder
-        self.process: Process
-
-    def start(self, log: str = "log") -> Process:
-        self.process = Process(
-            [sys.executable, "-m", "api.cli", "up"],
-            log_path=self._folder / log,
-            environ=self.environ,
-        )
-        return self.process
-
-    def start_ready(self, log: str = "log") -> Process:
-        self.start(log)
-        wait_until(self.all_run, "everything runs", process=self.process)
-        wait_until(self.is_healthy, "the API answers", process=self.process)
-        return self.process
-
-    def stop_clean(self, number: signal.Signals) -> None:
-        """Stop it with a signal, and see that nothing is left of it."""
-        everybody = self.descendants()
-        assert self.process.stop(number) == 0
-        assert not any(map(is_alive, everybody))
-        assert "killed" not in self.process.log()
-        assert not (self.data / "redis.sock").exists()
-
-    def is_healthy(self) -> bool:
-        return httpx.get(f"http://{self.bind}/health").status_code == 200
-
-    def all_run(self) -> bool:
-        return set(self.children()) == set(PROGRAMS)
-
-    def children(self) -> dict[str, int]:
-        """Return the process id of each program by its name."""
-        named = {}
-        for pid in children_of(self.process.pid):
-            with contextlib.suppress(OSError):
-                words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
-                # Redis says itself where it listens, in place of its arguments.
-                named[words[4].decode() if b"api.cli" in words else "redis"] = pid
-        return named
-
-    def descendants(self) -> list[int]:
-        children = children_of(self.process.pid)
-        return children + [pid for child in children for pid in children_of(child)]
-
-    def run(self, *arguments: str) -> tuple[int, str]:
-        """Run another command with the same settings; return its exit code and what it said."""
-        path = self._folder / "command.log"
-        path.unlink(missing_ok=True)
-        process = Process(
-            [sys.executable, "-m", "api.cli", *arguments], log_path=path, environ=self.environ
-        )
-        return process.wait(30), process.log()
-
-
-def children_of(parent: int) -> list[int]:
-    found = []
-    for path in Path("/proc").glob("[0-9]*/stat"):
-        with contextlib.suppress(OSError):
-            # The name in brackets may hold anything; the state and the parent follow it.
-            if int(path.read_text().rpartition(")")[2].split()[1]) == parent:
-                found.append(int(path.parent.name))
-    return found
-
-
-def is_alive(pid: int) -> bool:
-    with contextlib.suppress(OSError):
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    return False
 
 
 @pytest.fixture
@@ -263,7 +166,7 @@ def test_a_killed_program_is_started_again(up: Up, name: str) -> None:
         f"{name} runs again",
         process=up.process,
     )
-    assert not any(map(is_alive, others))
+    wait_until_ended(others)
 
 
 def test_a_message_survives_that(up: Up) -> None:
@@ -291,7 +194,7 @@ def test_nothing_outlives_a_killed_supervisor(new_up: Callable[..., Up]) -> None
     first.wait()
     second = up.start_ready("second")  # at once: it waits for what is left
 
-    assert not any(map(is_alive, orphans))
+    wait_until_ended(orphans)
     assert second.stop(signal.SIGINT) == 0
 
 
@@ -319,171 +222,7 @@ def test_a_second_signal_kills_at_once(new_up: Callable[..., Up]) -> None:
     assert process.stop(signal.SIGINT) == 0
 
     assert "did not stop" not in process.log()
-    assert not any(map(is_alive, everybody))
-
-
-# A program -----------------------------------------------------------------------------------
-
-
-class Heard(Output):
-    """Keeps what it is told."""
-
-    def __init__(self) -> None:
-        super().__init__("text", color=False)
-        self.lines: list[str] = []
-
-    def _write(self, line: str) -> None:
-        self.lines.append(line)
-
-
-def child_of(script: str, folder: Path, heard: Heard) -> Child:
-    program = Program(name="api", command=["sh", "-c", script], kill_after_s=1)
-    lock = os.open(folder, os.O_RDONLY)
-    return Child(program, environ=os.environ, folder=folder, lock=lock, output=heard)
-
-
-async def test_a_program_that_keeps_failing_is_given_ever_longer_pauses(tmp_path: Path) -> None:
-    heard = Heard()
-    child = child_of("exit 3", tmp_path, heard)
-    running = asyncio.create_task(child.keep_running())
-
-    async with asyncio.timeout(20):
-        while len(heard.lines) < 3:  # noqa: ASYNC110 (lines are no event)
-            await asyncio.sleep(0.02)
-        await child.stop()
-        await running
-
-    assert heard.lines == [
-        f"up      | api ended with 3; again in {pause} s" for pause in ("0.5", "1", "2")
-    ]
-
-
-async def test_what_a_program_leaves_behind_ends_with_it(tmp_path: Path) -> None:
-    heard = Heard()
-
-    code = await child_of("sleep 600 & echo $!; exit 4", tmp_path, heard).run_once()
-
-    assert code == 4
-    assert not is_alive(int(heard.lines[0].split()[-1]))
-
-
-async def test_a_program_that_hangs_is_killed(tmp_path: Path) -> None:
-    heard = Heard()
-    child = child_of("trap '' TERM; echo up; while :; do sleep 0.1; done", tmp_path, heard)
-    running = asyncio.create_task(child.keep_running())
-    async with asyncio.timeout(20):
-        while not heard.lines:  # noqa: ASYNC110 (lines are no event)
-            await asyncio.sleep(0.02)
-
-        await child.stop()
-        await running
-
-    assert heard.lines[1:] == ["up      | api did not stop and is killed"]
-
-
-async def test_any_output_is_survived(tmp_path: Path) -> None:
-    heard = Heard()
-
-    code = await child_of(
-        "head -c 300000 /dev/urandom; head -c 300000 /dev/zero; printf '\\033[2Jend'",
-        tmp_path,
-        heard,
-    ).run_once()
-
-    assert code == 0
-    assert heard.lines[-1].endswith("\\x1b[2Jend")
-    assert all(line.replace("\t", "").isprintable() for line in heard.lines)
-
-
-@given(st.binary(max_size=200), st.lists(st.integers(0, 200)))
-def test_lines_do_not_depend_on_how_they_arrive(data: bytes, cuts: list[int]) -> None:
-    whole, pieces = (pumped([data]), pumped(parts_of(data, cuts)))
-
-    assert pieces == whole
-    assert len(whole) == len(data.removesuffix(b"\n").split(b"\n")) or data == b""
-
-
-def parts_of(data: bytes, cuts: list[int]) -> list[bytes]:
-    at = [0, *sorted(min(cut, len(data)) for cut in cuts), len(data)]
-    return [data[start:end] for start, end in itertools.pairwise(at)]
-
-
-def pumped(parts: list[bytes]) -> list[str]:
-    lines: list[str] = []
-    pump = LinePump(lines.append)
-    for part in parts:
-        pump.data_received(part)
-    pump.connection_lost(None)
-    return lines
-
-
-# The embedded Redis --------------------------------------------------------------------------
-
-
-@pytest.fixture
-def written(new_folder: Callable[[str], Path]) -> Iterator[tuple[RedisServer, Path, Path]]:
-    """A stopped Redis with a hundred keys, its folder, and its append-only file."""
-    folder = new_folder("a")
-    with RedisServer(folder, appends=True) as server:
-        with redis.Redis.from_url(server.url) as client:
-            for number in range(100):
-                client.set(f"k{number}", number)
-            client.pipeline(transaction=True).set("a", 1).set("b", 2).execute()
-        server.stop()
-        yield server, folder, next((folder / "appendonlydir").glob("*.incr.aof"))
-
-
-@pytest.mark.parametrize("garbage", [b"\0" * 5000, b"*3\r\n$3\r\nSET\r\nrubbish", b"*-1\r\n"])
-def test_a_damaged_end_is_cut_off_and_kept(
-    written: tuple[RedisServer, Path, Path], garbage: bytes
-) -> None:
-    server, folder, path = written
-    whole = path.read_bytes()
-    path.write_bytes(whole + garbage)
-
-    said = mend(folder)
-
-    assert said is not None
-    assert f"its last {len(garbage)} bytes" in said
-    assert path.read_bytes() == whole
-    assert [kept.read_bytes() for kept in folder.glob("cut-*.aof")] == [garbage]
-    server.start()
-    with redis.Redis.from_url(server.url) as client:
-        assert client.dbsize() == 102
-
-
-def test_a_whole_file_is_left_as_it_is(written: tuple[RedisServer, Path, Path]) -> None:
-    _, folder, path = written
-    before = path.read_bytes()
-
-    assert mend(folder) is None
-    assert path.read_bytes() == before
-
-
-def test_a_transaction_is_cut_off_whole(written: tuple[RedisServer, Path, Path]) -> None:
-    _, folder, path = written
-    whole = path.read_bytes()
-    path.write_bytes(whole.removesuffix(b"*1\r\n$4\r\nEXEC\r\n") + b"\0")
-
-    mend(folder)
-
-    assert path.read_bytes() == whole[: whole.index(b"*1\r\n$5\r\nMULTI\r\n")]
-
-
-def test_much_damage_is_told_and_not_touched(written: tuple[RedisServer, Path, Path]) -> None:
-    _, folder, path = written
-    damaged = path.read_bytes() + b"\0" * 2_000_000
-    path.write_bytes(damaged)
-
-    said = mend(folder)
-
-    assert said is not None
-    assert "is damaged from byte" in said
-    assert path.read_bytes() == damaged
-
-
-def test_no_file_is_no_damage(tmp_path: Path) -> None:
-    assert mend(tmp_path) is None
+    wait_until_ended(everybody)
 
 
 def test_a_damaged_file_does_not_keep_the_house_from_starting(new_up: Callable[..., Up]) -> None:
