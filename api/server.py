@@ -7,15 +7,13 @@ docs/adr says why this and not gunicorn's native ASGI worker.
 
 import asyncio
 import gc
-import json
 import logging
 import os
 import signal
 import socket
-import uuid
 from collections.abc import Callable
 from types import FrameType
-from typing import Any, ClassVar, Final
+from typing import Any, Final
 
 from gunicorn.app.base import BaseApplication
 from gunicorn.arbiter import Arbiter
@@ -23,18 +21,12 @@ from gunicorn.glogging import Logger
 from gunicorn.util import import_app
 from gunicorn.workers.base import Worker as GunicornWorker
 from uvicorn import Config, Server
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 from uvicorn_worker import UvicornWorker
 
-from api.errors import RefusalPace, form_of, status_of
+from api.http_protocol import PatientProtocol
 from api.live.wire import Wire
-from models.errors import UnavailableError
 from models.settings import Settings
 
-# A request has this long to arrive, and a second more for each so many bytes of it that came.
-_REQUEST_TIMEOUT_S: Final = 20.0
-_REQUEST_BYTES_PER_S_MIN: Final = 4_096
-_HEAD_BYTES_MAX: Final = 65_536
 # The largest that STANCHION_SOCKET_MESSAGE_BYTES_MAX may be.
 _WEBSOCKET_MESSAGE_BYTES_MAX: Final = 65_536
 # A peer that vanished without a word is noticed after idle + interval * count seconds.
@@ -177,6 +169,25 @@ class _DrainingServer(Server):
             self._loop.call_soon_threadsafe(self._drain)
         self.should_exit = True
 
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Stop; who connected before the listeners closed is served."""
+        for listener in sockets or []:
+            await self._accept_all(listener)
+        await super().shutdown(sockets)
+
+    async def _accept_all(self, listener: socket.socket) -> None:
+        """Take in who waits at a listener; the kernel would reset them when it closes."""
+        while True:
+            try:
+                connection, _ = listener.accept()
+            except OSError:  # BlockingIOError: there are no more
+                return
+            connection.settimeout(0)
+            await self._loop.connect_accepted_socket(self._new_protocol, connection)
+
+    def _new_protocol(self) -> PatientProtocol:
+        return PatientProtocol(self.config, self.server_state, self.lifespan.state)
+
     async def on_tick(self, counter: int) -> bool:
         """Do uvicorn's round, ten a second, and once a second look for requests that stall."""
         if counter % 10 == 0:
@@ -185,91 +196,6 @@ class _DrainingServer(Server):
                 if isinstance(connection, PatientProtocol):
                     connection.close_if_stalled(now)
         return await super().on_tick(counter)
-
-
-class PatientProtocol(HttpToolsProtocol):
-    """uvicorn's HTTP, with the bounds on a request's arrival that it lacks.
-
-    A request that does not arrive in time, or whose head grows without end, costs its connection.
-    """
-
-    _refusals: ClassVar = RefusalPace()  # of all connections of this process
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self._arriving_since: float | None = None
-        self.arrived_bytes = 0
-        self._in_head = True
-
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Start the clock: a connection is made to send a request."""
-        super().connection_made(transport)
-        self._arriving_since = self.loop.time()
-
-    def data_received(self, data: bytes) -> None:
-        """Parse what came; refuse a head that grows past its bound."""
-        self.arrived_bytes += len(data)
-        super().data_received(data)
-        if self._in_head and self.arrived_bytes > _HEAD_BYTES_MAX:
-            self.transport.write(
-                STATUS_LINE[431] + b"content-length: 0\r\nconnection: close\r\n\r\n"
-            )
-            self.transport.close()
-
-    def on_message_begin(self) -> None:
-        """Start the clock of a further request on this connection."""
-        super().on_message_begin()
-        self._arriving_since = self.loop.time()
-        self._in_head = True
-
-    def on_headers_complete(self) -> None:
-        """Stop counting the head; refuse the request where there are too many connections."""
-        self._in_head = False
-        limit = self.limit_concurrency
-        if limit is not None and max(len(self.connections), len(self.tasks)) >= limit:
-            # uvicorn's own refusal is plain text. This one ends the connection all the same.
-            self.app, self.limit_concurrency = _refuse, None
-            if count := self._refusals.count(now_s=self.loop.time()):
-                self.logger.warning(
-                    "%d requests refused: STANCHION_CONNECTIONS_MAX is %d", count, limit
-                )
-        super().on_headers_complete()
-
-    def on_message_complete(self) -> None:
-        """Stop the clock: the request is here whole."""
-        self._arriving_since = None
-        self.arrived_bytes = 0
-        super().on_message_complete()
-
-    def close_if_stalled(self, now: float) -> None:
-        """Close the connection if its request arrives too slowly; an idle one is not arriving."""
-        if self._arriving_since is None:
-            return
-        if self.flow.read_paused:
-            self._arriving_since = (
-                now  # the application reads slowly, which is not the peer's fault
-            )
-            return
-        allowed_s = _REQUEST_TIMEOUT_S + self.arrived_bytes / _REQUEST_BYTES_PER_S_MIN
-        if now - self._arriving_since > allowed_s:
-            self.transport.close()
-
-
-async def _refuse(scope: Any, _receive: Any, send: Any) -> None:
-    """Answer that there are too many connections, in the form of the path."""
-    error = UnavailableError("connections", "there are too many")
-    status = status_of(error)
-    request_id = uuid.uuid4().hex
-    body = json.dumps(form_of(scope["path"])(status, error, request_id)).encode()
-    headers = [
-        (b"x-request-id", request_id.encode()),
-        (b"content-type", b"application/json"),
-        (b"content-length", b"%d" % len(body)),
-        (b"retry-after", b"%d" % error.retry_after_s),
-        (b"connection", b"close"),
-    ]
-    await send({"type": "http.response.start", "status": status.value, "headers": headers})
-    await send({"type": "http.response.body", "body": body})
 
 
 def _notice_vanished_peers(listener: socket.socket) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import functools
 import json
 import os
 import signal
@@ -14,7 +15,7 @@ import httpx
 import pytest
 from uvicorn import Config, Server
 
-from api.server import PatientProtocol
+from api.http_protocol import PatientProtocol
 from tests.servers import System, wait_until
 from tests.system.processes import children_of, wait_until_ended
 
@@ -65,6 +66,66 @@ def test_a_stop_answers_who_waits_and_closes_who_rests(api: System) -> None:
                 pass
     assert code == 0
     assert {json.loads(line)["level"] for line in process.log().splitlines()} <= {"info"}
+
+
+def test_who_connected_before_the_stop_is_served(api: System) -> None:
+    process = api.running["api"]
+    body = json.dumps({"type": "late", "payload": {}}).encode()
+    kind = b"Content-Type: application/json\r\n"
+    request = HEAD + kind + b"Content-Length: %d\r\n\r\n" % len(body) + body
+    [worker] = children_of(process.pid)
+    with contextlib.ExitStack() as stack:
+        resting = stack.enter_context(connect(api))
+        resting.sendall(request)
+        assert resting.recv(65_536).startswith(b"HTTP/1.1 201 ")
+        os.kill(worker, signal.SIGSTOP)
+        late = [stack.enter_context(connect(api)) for _ in range(20)]
+        for peer in (resting, *late):
+            peer.sendall(request)
+        process.send_signal(signal.SIGTERM)
+        wait_until(lambda: "Handling signal" in process.log(), "it stops", process=process)
+        os.kill(worker, signal.SIGCONT)
+
+        answers = [b"".join(iter(functools.partial(peer.recv, 65_536), b"")) for peer in late]
+        answers.append(b"".join(iter(functools.partial(resting.recv, 65_536), b"")))
+
+        assert [answer[:13] for answer in answers] == [b"HTTP/1.1 201 "] * 21
+        assert process.wait() == 0
+
+
+def test_a_reader_that_does_not_read_holds_no_stop_up(api: System) -> None:
+    process = api.running["api"]
+    with socket.socket() as deaf, httpx.Client(base_url=api.url, timeout=60) as client:
+        deaf.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
+        deaf.connect(("127.0.0.1", int(api.url.rpartition(":")[2])))
+        deaf.sendall(b"GET /api/queue/events HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        assert deaf.recv(12) == b"HTTP/1.1 200"
+        messages = [{"type": "t" * 200, "payload": {}}] * 500
+        for _ in range(40):  # more than the sockets' buffers hold
+            client.post("/api/queue/batch", json={"messages": messages}).raise_for_status()
+
+        code = process.stop(signal.SIGTERM)
+
+    assert code == 0
+    assert {json.loads(line)["level"] for line in process.log().splitlines()} <= {"info"}
+
+
+async def test_a_request_on_its_way_at_the_stop_is_the_last_of_its_connection(
+    serving: Server,
+) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", serving.config.port)
+    request = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"
+    writer.write(request)
+    assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 204 ")
+    protocol = await arrived(serving, 0)
+
+    protocol.shutdown()
+    writer.write(request)
+    answer = await reader.read()
+
+    assert answer.startswith(b"HTTP/1.1 204 ")
+    assert b"connection: close" in answer
+    writer.close()
 
 
 def test_a_worker_leaves_when_its_master_is_killed(api: System) -> None:

@@ -1,0 +1,123 @@
+"""HTTP on one connection: how long a request may take to arrive, and how a connection ends."""
+
+import asyncio
+import json
+import uuid
+from typing import Any, ClassVar, Final
+
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+
+from api.errors import RefusalPace, form_of, status_of
+from models.errors import UnavailableError
+
+# A request has this long to arrive, and a second more for each so many bytes of it that came.
+_REQUEST_TIMEOUT_S: Final = 20.0
+_REQUEST_BYTES_PER_S_MIN: Final = 4_096
+_HEAD_BYTES_MAX: Final = 65_536
+# How long a connection stays open for a request that is on its way when the server stops.
+_LINGER_S: Final = 0.5
+
+
+class PatientProtocol(HttpToolsProtocol):
+    """uvicorn's HTTP, with the bounds on a request's arrival that it lacks.
+
+    A request that does not arrive in time, or whose head grows without end, costs its connection.
+    """
+
+    _refusals: ClassVar = RefusalPace()  # of all connections of this process
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._arriving_since: float | None = None
+        self.arrived_bytes = 0
+        self._in_head = True
+        self._is_leaving = False
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Start the clock: a connection is made to send a request."""
+        super().connection_made(transport)
+        self._arriving_since = self.loop.time()
+
+    def data_received(self, data: bytes) -> None:
+        """Parse what came; refuse a head that grows past its bound."""
+        self.arrived_bytes += len(data)
+        super().data_received(data)
+        if self._in_head and self.arrived_bytes > _HEAD_BYTES_MAX:
+            self.transport.write(
+                STATUS_LINE[431] + b"content-length: 0\r\nconnection: close\r\n\r\n"
+            )
+            self.transport.close()
+
+    def on_message_begin(self) -> None:
+        """Start the clock of a further request on this connection."""
+        super().on_message_begin()
+        self._arriving_since = self.loop.time()
+        self._in_head = True
+
+    def on_headers_complete(self) -> None:
+        """Stop counting the head; refuse the request where there are too many connections."""
+        self._in_head = False
+        limit = self.limit_concurrency
+        if limit is not None and max(len(self.connections), len(self.tasks)) >= limit:
+            # uvicorn's own refusal is plain text. This one ends the connection all the same.
+            self.app, self.limit_concurrency = _refuse, None
+            if count := self._refusals.count(now_s=self.loop.time()):
+                self.logger.warning(
+                    "%d requests refused: STANCHION_CONNECTIONS_MAX is %d", count, limit
+                )
+        super().on_headers_complete()
+        if self._is_leaving:
+            self.cycle.keep_alive = False
+
+    def on_message_complete(self) -> None:
+        """Stop the clock: the request is here whole."""
+        self._arriving_since = None
+        self.arrived_bytes = 0
+        super().on_message_complete()
+
+    def close_if_stalled(self, now: float) -> None:
+        """Close the connection if its request arrives too slowly; an idle one is not arriving."""
+        if self._arriving_since is None:
+            return
+        if self.flow.read_paused:
+            self._arriving_since = (
+                now  # the application reads slowly, which is not the peer's fault
+            )
+            return
+        allowed_s = _REQUEST_TIMEOUT_S + self.arrived_bytes / _REQUEST_BYTES_PER_S_MIN
+        if now - self._arriving_since > allowed_s:
+            self.transport.close()
+
+    def shutdown(self) -> None:
+        """Serve the request that is here or on its way, as the last one, and close.
+
+        A proxy keeps connections and may have sent a request on this one a moment ago; closing
+        at once would lose it, and nobody may send a POST again.
+        """
+        self._is_leaving = True
+        if self.cycle is not None and not self.cycle.response_complete:
+            self.cycle.keep_alive = False
+        self.loop.call_later(_LINGER_S, self._leave)
+
+    def _leave(self) -> None:
+        if self.flow.write_paused:  # its peer does not read, and would keep us from stopping
+            self.transport.abort()
+        elif self.cycle is None or self.cycle.response_complete:
+            self.transport.close()
+
+
+async def _refuse(scope: Any, _receive: Any, send: Any) -> None:
+    """Answer that there are too many connections, in the form of the path."""
+    error = UnavailableError("connections", "there are too many")
+    status = status_of(error)
+    request_id = uuid.uuid4().hex
+    body = json.dumps(form_of(scope["path"])(status, error, request_id)).encode()
+    headers = [
+        (b"x-request-id", request_id.encode()),
+        (b"content-type", b"application/json"),
+        (b"content-length", b"%d" % len(body)),
+        (b"retry-after", b"%d" % error.retry_after_s),
+        (b"connection", b"close"),
+    ]
+    await send({"type": "http.response.start", "status": status.value, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
