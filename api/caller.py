@@ -2,6 +2,7 @@
 
 import ipaddress
 from collections.abc import Awaitable, Callable, Sequence
+from functools import lru_cache
 from typing import Any, Final
 
 from falcon.asgi import Request
@@ -99,6 +100,7 @@ class Proxies:
         return address is not None and is_within(address, self._trusted)
 
 
+@lru_cache(maxsize=1_000)
 def is_loopback_address(address: str) -> bool:
     """Say whether an address is this machine; a unix socket's peer has none and is."""
     if not address:

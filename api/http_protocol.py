@@ -1,4 +1,4 @@
-"""HTTP on one connection: how long a request may take to arrive, and how a connection ends."""
+"""HTTP on one connection: how a request may arrive, an answer leave, and a connection end."""
 
 import asyncio
 import json
@@ -7,6 +7,7 @@ from typing import Any, ClassVar, Final
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
+from api.cork import Cork
 from api.errors import RefusalPace, form_of, status_of
 from models.errors import UnavailableError
 
@@ -35,7 +36,8 @@ class PatientProtocol(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Start the clock: a connection is made to send a request."""
-        super().connection_made(transport)
+        self._cork = Cork(transport, self.loop)
+        super().connection_made(self._cork)  # type: ignore[arg-type]  # it is like one
         self._arriving_since = self.loop.time()
 
     def data_received(self, data: bytes) -> None:
@@ -74,6 +76,17 @@ class PatientProtocol(HttpToolsProtocol):
         self._arriving_since = None
         self.arrived_bytes = 0
         super().on_message_complete()
+
+    def on_response_complete(self) -> None:
+        """Send the answer, in one piece if it is short."""
+        self._cork.flush()
+        super().on_response_complete()
+
+    def handle_websocket_upgrade(self) -> None:
+        """Leave the connection to the WebSocket, which makes its frames whole."""
+        self._cork.flush()
+        self.transport = self._cork.bare
+        super().handle_websocket_upgrade()
 
     def close_if_stalled(self, now: float) -> None:
         """Close the connection if its request arrives too slowly; an idle one is not arriving."""

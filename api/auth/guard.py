@@ -50,6 +50,7 @@ class Guard:
         row = self._who_may.find(req.path, req.method)
         if row is None:
             return
+        req.context.is_listed = True
         who = row.who
         if who.open_without_keys and await self._is_open():
             if not self._is_this_machine(req):  # a proxy of this machine let a stranger in
@@ -63,7 +64,7 @@ class Guard:
         self, req: Request, _resp: Response, _resource: object, _params: dict[str, Any]
     ) -> None:
         """Refuse what the table forgot: something answers, and no row says for whom."""
-        if req.method != "OPTIONS" and self._who_may.find(req.path, req.method) is None:
+        if req.method != "OPTIONS" and not getattr(req.context, "is_listed", False):
             raise UnlistedPathError
 
     async def sees_everything(self, req: Request) -> bool:

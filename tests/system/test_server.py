@@ -15,6 +15,7 @@ import httpx
 import pytest
 from uvicorn import Config, Server
 
+from api.cork import Cork
 from api.http_protocol import PatientProtocol
 from tests.servers import System, wait_until
 from tests.system.processes import children_of, wait_until_ended
@@ -137,6 +138,36 @@ def test_a_worker_leaves_when_its_master_is_killed(api: System) -> None:
     wait_until_ended([worker])
     with pytest.raises(httpx.ConnectError):
         httpx.get(api.url)
+
+
+# Answering -----------------------------------------------------------------------------------
+
+
+async def test_an_answer_leaves_in_one_piece() -> None:
+    ours, theirs = socket.socketpair()
+    theirs.settimeout(0)
+    loop = asyncio.get_running_loop()
+    transport, _ = await loop.connect_accepted_socket(asyncio.Protocol, ours)
+    cork = Cork(transport, loop)
+
+    cork.write(b"head ")
+    with pytest.raises(BlockingIOError):
+        theirs.recv(100)
+    cork.write(b"body")
+    cork.flush()
+    assert theirs.recv(100) == b"head body"
+    cork.write(b"of a stream")
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    assert theirs.recv(100) == b"of a stream"
+    cork.write(b"the end")
+    cork.close()
+    await asyncio.sleep(0)
+
+    theirs.settimeout(20)
+    assert theirs.recv(100) == b"the end"
+    assert theirs.recv(100) == b""
+    theirs.close()
 
 
 # Arriving ------------------------------------------------------------------------------------
