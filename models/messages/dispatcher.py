@@ -15,6 +15,7 @@ from sqlalchemy import Connection
 
 from models.database import Database
 from models.errors import LimitError, UnavailableError
+from models.messages.gathering import Gathering
 from models.messages.line import Caller, LineKey, Lines, Waiter
 from models.messages.rules import Held, LapseWatch, Lease, LeaseRequest, Returned, Tally
 from models.messages.statements.counts import bump
@@ -98,7 +99,7 @@ class Dispatcher:
         self._watch: Final = LapseWatch()
         self._free_slots: Final = list(range(_FLIGHTS_MAX))
         self._flights: Final[set[asyncio.Task[None]]] = set()
-        self._launch_is_due = False
+        self._gathering: Final = Gathering(self._launch)
         self._is_draining = False
         self._next_end_ms: int | None = None  # of the leases this process knows of
         self._alarm: asyncio.TimerHandle | None = None
@@ -162,13 +163,10 @@ class Dispatcher:
             patience.end()
 
     def _launch_soon(self) -> None:
-        if self._free_slots and not self._launch_is_due:
-            # After this turn of the loop, so that consumers who came together go together.
-            self._launch_is_due = True
-            asyncio.get_running_loop().call_soon(self._launch)
+        if self._free_slots:
+            self._gathering.note()
 
     def _launch(self) -> None:
-        self._launch_is_due = False
         while self._free_slots and (groups := self._lines.take_off(self._rows_max)):
             flight = asyncio.create_task(self._fly(groups, self._free_slots.pop()))
             self._flights.add(flight)
@@ -192,7 +190,7 @@ class Dispatcher:
                     waiter.waits = False
             self._lines.land(group)
         self._free_slots.append(slot)
-        self._launch()
+        self._launch_soon()
         self._set_alarm()
         if untaken:
             await self._give_back(untaken)

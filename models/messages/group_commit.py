@@ -14,6 +14,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from models.database import Database
 from models.errors import LimitError, StanchionError
+from models.messages.gathering import Gathering
 
 Item = TypeVar("Item")
 Outcome = TypeVar("Outcome")
@@ -72,7 +73,7 @@ class GroupCommit(Generic[Item, Outcome]):
         self._queue: Final[deque[_Entry[Item, Outcome]]] = deque()
         self._waiting = 0
         self._flights: Final[set[asyncio.Task[None]]] = set()
-        self._launch_is_due = False
+        self._gathering: Final = Gathering(self._launch)
 
     async def submit(self, item: Item, *, now_ms: int, weight: int = 1) -> Outcome:
         """Write one item and return its outcome after the commit.
@@ -102,21 +103,18 @@ class GroupCommit(Generic[Item, Outcome]):
         entry: _Entry[Item, Outcome] = _Entry(items, weight, now_ms, loop.create_future())
         self._queue.append(entry)
         self._waiting += weight
-        if self._free_slots and not self._launch_is_due:
-            # After this turn of the loop, so that requests that arrived together go together.
-            self._launch_is_due = True
-            loop.call_soon(self._launch)
+        if self._free_slots:
+            self._gathering.note()
         return await entry.future
 
     async def close(self) -> None:
         """Wait until everything submitted is answered."""
-        while self._flights or self._launch_is_due:
+        while self._flights or self._gathering.is_due:
             await asyncio.sleep(0)
             if self._flights:
                 await asyncio.wait(set(self._flights))
 
     def _launch(self) -> None:
-        self._launch_is_due = False
         while self._queue and self._free_slots:
             flight = asyncio.create_task(self._fly(self._next_group(), self._free_slots.pop()))
             self._flights.add(flight)
@@ -148,7 +146,8 @@ class GroupCommit(Generic[Item, Outcome]):
             _answer(group, outcomes)
         finally:
             self._free_slots.append(slot)
-            self._launch()
+            if self._queue:
+                self._gathering.note()
 
     async def _commit_alone(self, item: Item, now_ms: int, slot: int) -> Outcome | Exception:
         try:

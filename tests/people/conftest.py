@@ -9,7 +9,7 @@ import pytest
 
 from models.audit import Actor
 from models.database import Database
-from models.people.rules import LoginPolicy, NewUser, Role, User
+from models.people.rules import InvalidCredentialsError, LoginPolicy, NewUser, Role, User
 from models.people.service import PeopleService
 from tests.servers import RedisServer, System
 
@@ -46,6 +46,10 @@ class House:
     async def log_in(self, username: str, password: str, *, address: str = "192.0.2.1") -> User:
         actor = Actor(kind="none", name=username, address=address)
         return await self.service.log_in(actor, password, now_ms=self.now_ms)
+
+    async def fail(self, username: str, address: str = "192.0.2.1") -> None:
+        with pytest.raises(InvalidCredentialsError):
+            await self.log_in(username, "wrong", address=address)
 
     async def open_session(self, username: str, password: str, replaces: str | None = None) -> str:
         actor = Actor(kind="none", name=username, address="192.0.2.1")
