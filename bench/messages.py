@@ -19,8 +19,9 @@ from bench import message_load
 from bench.http_load import Load, Meter, Script, measure
 from bench.machine import describe, disk_sync_us, load_average
 from bench.report import Report
-from bench.servers import DurablePostgresqlServer, RedisServer, asgi, port_of, service
+from bench.servers import RedisServer, asgi, port_of, service
 from models import migrate
+from tests.postgresql import DurablePostgresqlServer
 from tests.servers import temporary_folder
 
 CONNECTIONS: Final = 64

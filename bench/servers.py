@@ -12,41 +12,7 @@ from typing import Any
 import httpx
 
 from models import migrate
-from tests.servers import (
-    ROOT,
-    PostgresqlServer,
-    Process,
-    RedisServer,
-    System,
-    free_port,
-    wait_until,
-)
-
-
-class DurablePostgresqlServer(PostgresqlServer):
-    """PostgreSQL as it is installed: it waits for the disk, and vacuums."""
-
-    def start(self) -> None:
-        """Start it, on a new cluster the first time."""
-        if not (self._folder / "data").exists():
-            self._create_cluster()
-        self._process = Process(
-            [
-                str(self.program("postgres")),
-                *("-D", f"{self._folder}/data", "-k", str(self._folder)),
-                *("-c", "listen_addresses=", "-c", "max_connections=120"),
-            ],
-            log_path=self._folder / "log",
-            user=self._user,
-        )
-        wait_until(
-            lambda: self.execute("SELECT 1") or True, "postgresql answers", process=self._process
-        )
-
-    @property
-    def pid(self) -> int:
-        """Return the id of the process that all others descend from."""
-        return self._process.pid
+from tests.servers import ROOT, Process, RedisServer, System, free_port, wait_until
 
 
 @contextlib.contextmanager
@@ -119,4 +85,4 @@ def _answers(port: int) -> Any:
     return httpx.get(f"http://127.0.0.1:{port}/").status_code
 
 
-__all__ = ["DurablePostgresqlServer", "RedisServer", "asgi", "port_of", "relay", "service"]
+__all__ = ["RedisServer", "asgi", "port_of", "relay", "service"]

@@ -21,14 +21,8 @@ import redis
 from models import migrate
 from models.database import Database
 from models.settings import load_settings
-from tests.servers import (
-    ALL_PROCESSES,
-    BACKENDS,
-    PostgresqlServer,
-    RedisServer,
-    System,
-    temporary_folder,
-)
+from tests.postgresql import PostgresqlServer
+from tests.servers import ALL_PROCESSES, BACKENDS, RedisServer, System, temporary_folder
 from workers.app import app, configure
 
 

@@ -11,7 +11,8 @@ from playwright.sync_api import Page, expect
 from models import migrate
 from tests.browser.conftest import OpenPage, new_database
 from tests.browser.test_looks import faults_of, is_live
-from tests.servers import PostgresqlServer, RedisServer, System
+from tests.postgresql import PostgresqlServer
+from tests.servers import RedisServer, System
 
 pytestmark = pytest.mark.xdist_group("browser")
 

@@ -22,7 +22,8 @@ from tests.deploy.nginx import Nginx
 from tests.deploy.rabbitmq import RabbitmqServer
 from tests.deploy.watchers import Watcher, watchers
 from tests.messages.test_crash import Ledger, consume, is_empty, produce, tokens_on_disk
-from tests.servers import PostgresqlServer, RedisServer, System, free_port, wait_until
+from tests.postgresql import PostgresqlServer
+from tests.servers import RedisServer, System, free_port, wait_until
 
 # Twelve processes on a small machine: what takes minutes is not for every run.
 pytestmark = pytest.mark.xdist_group("scale")

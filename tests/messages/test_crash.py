@@ -1,11 +1,14 @@
-"""Everything is killed under load, one after the other; every acknowledged message is counted."""
+"""Everything is killed under load, in any order; every acknowledged message is counted."""
 
+import contextlib
+import itertools
 import os
+import random
 import signal
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -14,13 +17,14 @@ import pytest
 from sqlalchemy import text
 
 from models.database import Database
+from tests.postgresql import DurablePostgresqlServer
 from tests.servers import wait_until
 from tests.system.supervised import Up
 
 PRODUCERS, CONSUMERS = 4, 4
 # More attempts than there are kills, so that none dies of them.
 MESSAGE = {"payload": {"pad": "x" * 100}, "max_attempts": 100}
-PAUSE_S = 1.0  # of load between one kill and the next
+PAUSE_S_MAX = 2.0  # of load between one kill and the next
 
 
 @dataclass
@@ -58,51 +62,99 @@ def consume(base_url: str, ledger: Ledger) -> None:
                 time.sleep(0.05)
 
 
+@dataclass
+class Stage:
+    """Everything that may be killed."""
+
+    up: Up
+    postgresql: DurablePostgresqlServer | None
+    starts: Iterator[int] = field(default_factory=itertools.count)
+
+    @property
+    def victims(self) -> list[str]:
+        return ["api", "worker", "redis", "supervisor"] + ["database"] * bool(self.postgresql)
+
+    def kill(self, victim: str) -> None:
+        """End a victim as a crash would, and what nobody else starts again is started."""
+        if victim == "supervisor":
+            self.up.process.kill()
+            self.up.start(f"again{next(self.starts)}.log")
+        elif victim == "api":  # master and workers, at the same moment
+            os.killpg(self.up.children()["api"], signal.SIGKILL)
+        elif victim == "database":
+            assert self.postgresql is not None
+            self.postgresql.kill()
+            self.postgresql.start()
+        else:
+            os.kill(self.up.children()[victim], signal.SIGKILL)
+
+
+@pytest.fixture
+def stage(
+    backend: str, new_folder: Callable[[str], Path], request: pytest.FixtureRequest
+) -> Iterator[Stage]:
+    """Everything, with a database of its own that waits for the disk."""
+    folder = new_folder("c")
+    with contextlib.ExitStack() as stack:
+        postgresql, url = None, f"sqlite:///{folder}/queue.db"
+        if backend == "postgresql":
+            request.getfixturevalue("postgresql_server")  # it says so if there is none
+            postgresql = stack.enter_context(DurablePostgresqlServer(new_folder("p")))
+            url = postgresql.create_database("crash")
+        made = Stage(Up(folder, DATABASE_URL=url), postgresql)
+        made.up.start_ready()
+        yield made
+        made.up.process.stop()
+
+
 @pytest.mark.xdist_group("supervisor")
-def test_no_message_is_lost_whatever_is_killed(
-    new_folder: Callable[[str], Path], new_database_url: Callable[[], str]
-) -> None:
-    database_url = new_database_url()
-    up = Up(new_folder("c"), DATABASE_URL=database_url)
-    up.start_ready()
+@pytest.mark.parametrize(
+    "rounds", [5, pytest.param(100, marks=[pytest.mark.slow, pytest.mark.timeout(5_400)])]
+)
+def test_no_message_is_lost_whatever_is_killed(stage: Stage, rounds: int) -> None:
+    seed = random.SystemRandom().randrange(10_000)
+    print(f"seed {seed}")  # noqa: T201 -- shown when it fails
+    order = random.Random(seed)
+    # Each of them once, in some order, and then whoever it hits.
+    victims = order.sample(stage.victims, k=len(stage.victims))
+    victims += order.choices(stage.victims, k=rounds - len(victims))
     ledger = Ledger()
-    url = f"http://{up.bind}"
+    url = f"http://{stage.up.bind}"
     producers = [threading.Thread(target=produce, args=(url, ledger)) for _ in range(PRODUCERS)]
     consumers = [threading.Thread(target=consume, args=(url, ledger)) for _ in range(CONSUMERS)]
     for thread in (*producers, *consumers):
         thread.start()
     try:
-        for victim in ("api", "worker", "redis", "supervisor"):
-            time.sleep(PAUSE_S)
+        for victim in victims:
+            time.sleep(order.uniform(0, PAUSE_S_MAX))
             before = len(ledger.stored)
-            kill(up, victim)
-            wait_until(up.all_run, f"everything runs again after {victim}", process=up.process)
+            stage.kill(victim)
+            wait_until(
+                stage.up.all_run,
+                f"everything runs again after {victim}",
+                process=stage.up.process,
+                timeout_s=60,
+            )
             wait_until(lambda: len(ledger.stored) > before, f"messages flow after {victim}")  # noqa: B023
         ledger.producers_are_over.set()
-        wait_until(lambda: is_empty(url), "everything is dealt with", timeout_s=60)
+        wait_until(lambda: is_empty(url), "everything is dealt with", timeout_s=90)
     finally:
         ledger.producers_are_over.set()
         ledger.is_over.set()
         for thread in (*producers, *consumers):
             thread.join()
-        up.process.stop()
 
-    assert len(ledger.stored) > 100
+    check(ledger, stage.up.environ["STANCHION_DATABASE_URL"])
+
+
+def check(ledger: Ledger, database_url: str) -> None:
+    """See that nothing is lost and that nobody was told the same as another."""
     done = tokens_on_disk(database_url)
+    assert len(ledger.stored) > 100
     assert set(ledger.stored) <= set(done)
     # Whoever was told "acknowledged" holds the token on disk; so no other was told it too.
     assert all(done[message_id] == token for message_id, token in ledger.acknowledged)
     assert max(Counter(message_id for message_id, _ in set(ledger.acknowledged)).values()) == 1
-
-
-def kill(up: Up, victim: str) -> None:
-    if victim == "supervisor":
-        up.process.kill()
-        up.start("again.log")
-    elif victim == "api":  # master and workers, at the same moment
-        os.killpg(up.children()["api"], signal.SIGKILL)
-    else:
-        os.kill(up.children()[victim], signal.SIGKILL)
 
 
 def is_empty(url: str) -> bool:

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import httpx
 
+from tests.processes import children_of, wait_until_ended
 from tests.servers import ROOT, Process, free_port, wait_until
-from tests.system.processes import children_of, wait_until_ended
 
 PROGRAMS = ("redis", "api", "worker", "beat", "flower")
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from api.supervisor.child import Child, Program
 from api.supervisor.output import LinePump, Output
-from tests.system.processes import wait_until_ended
+from tests.processes import wait_until_ended
 
 
 class Heard(Output):

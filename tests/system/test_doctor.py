@@ -15,7 +15,8 @@ from api.doctor.stores import check_clock, check_database, check_redis
 from api.people.commands import key
 from models.secrets import ensure_secrets
 from models.settings import load_settings
-from tests.servers import PostgresqlServer, RedisServer, System, free_port
+from tests.postgresql import PostgresqlServer
+from tests.servers import RedisServer, System, free_port
 
 
 @pytest.fixture

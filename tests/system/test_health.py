@@ -10,7 +10,8 @@ import pytest
 from models import migrate
 from tests.conftest import StartSystem
 from tests.messages.test_contract import put, take
-from tests.servers import PostgresqlServer, RedisServer, System, wait_until
+from tests.postgresql import PostgresqlServer
+from tests.servers import RedisServer, System, wait_until
 
 PATHS = ("/health", "/api/v1/health", "/health/queue-system")
 

@@ -12,8 +12,8 @@ import pytest
 from prometheus_client.mmap_dict import MmapedDict
 from prometheus_client.parser import text_string_to_metric_families
 
+from tests.processes import children_of
 from tests.servers import System, free_port, wait_until
-from tests.system.processes import children_of
 
 PATH = "/api/queue/metrics"
 COUNT = "stanchion_http_request_seconds_count"

@@ -7,7 +7,8 @@ from sqlalchemy import create_engine, inspect
 
 from models import migrate
 from models.errors import UnavailableError
-from tests.servers import BACKENDS, PostgresqlServer
+from tests.postgresql import PostgresqlServer
+from tests.servers import BACKENDS
 
 
 @pytest.fixture(params=BACKENDS)

@@ -17,8 +17,8 @@ from uvicorn import Config, Server
 
 from api.cork import Cork
 from api.http_protocol import PatientProtocol
+from tests.processes import children_of, wait_until_ended
 from tests.servers import System, wait_until
-from tests.system.processes import children_of, wait_until_ended
 
 HEAD = b"POST /api/queue/message HTTP/1.1\r\nHost: localhost\r\n"
 

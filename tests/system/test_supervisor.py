@@ -13,8 +13,9 @@ import redis
 
 from api.supervisor.instance import prepare_data_folder
 from models.settings import SettingsError, redis_socket_path
-from tests.servers import PostgresqlServer, Process, RedisServer, free_port, wait_until
-from tests.system.processes import children_of, wait_until_ended
+from tests.postgresql import PostgresqlServer
+from tests.processes import children_of, wait_until_ended
+from tests.servers import Process, RedisServer, free_port, wait_until
 from tests.system.supervised import PROGRAMS, Up
 
 # Its module-wide instance starts once, in one worker of xdist.
