@@ -6,6 +6,7 @@ import pwd
 import shutil
 import signal
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -79,12 +80,25 @@ class PostgresqlServer:
 
     def kill(self) -> None:
         """End all of its processes at once, as a crash would."""
+        everybody = self._send_everybody(signal.SIGKILL)
+        self._process.wait()
+        wait_until_ended(everybody)
+
+    @contextlib.contextmanager
+    def frozen(self) -> Iterator[None]:
+        """Keep it from running, without ending it."""
+        self._send_everybody(signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            self._send_everybody(signal.SIGCONT)
+
+    def _send_everybody(self, number: signal.Signals) -> list[int]:
         everybody = [self.pid, *children_of(self.pid)]
         for pid in everybody:
             with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
-        self._process.wait()
-        wait_until_ended(everybody)
+                os.kill(pid, number)
+        return everybody
 
     def stop(self) -> None:
         """End it; nothing is listening afterwards."""
