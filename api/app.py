@@ -21,7 +21,9 @@ from api.live.limits import LiveLimits
 from api.live.rooms import ChosenRooms
 from api.live.tail import StreamTail
 from api.message_bounds import MessageBounds
+from api.message_consumer import Offer
 from api.message_events import EventsResource, Readings, channel
+from api.message_stream import MessageStream
 from api.metrics import MetricsResource, RequestMetrics
 from api.middleware import Measure, OnePath, RequestId
 from api.people import routes as people
@@ -120,6 +122,14 @@ class Application:
             self._draining,
             recheck_s=settings.live_recheck_s,
         )
+        bounds = _bounds(settings)
+        offer = Offer(
+            service=self._messages,
+            bounds=bounds,
+            prefetch_max=settings.stream_prefetch_max,
+            buffer_bytes_max=settings.socket_buffer_bytes_max,
+            now_ms=now_ms,
+        )
         self._live: Final = LiveGateway(
             [channel(readings)],
             {facts.DOMAIN: self._tail},
@@ -127,9 +137,10 @@ class Application:
             origins=access.origins,
             rooms=ChosenRooms(stores.redis),
             limits=_live_limits(settings),
+            sockets=lambda rights: [MessageStream(offer, rights)],
         )
         self._app.add_route("/api/queue/events", events)
-        routes = messages.add_routes(self._app, self._messages, _bounds(settings), now_ms=now_ms)
+        routes = messages.add_routes(self._app, self._messages, bounds, now_ms=now_ms)
         routes += people.add_routes(
             self._app,
             access,
@@ -138,7 +149,10 @@ class Application:
             now_ms=now_ms,
         )
         self._metrics: Final = MetricsResource(
-            registry, self._messages, is_multiprocess=is_multiprocess
+            registry,
+            self._messages,
+            lambda: self._live.connection_count,
+            is_multiprocess=is_multiprocess,
         )
         self._app.add_route("/metrics", self._metrics)
         openapi.add_routes(self._app, [*routes, ("/api/queue/events", events)], version=version)

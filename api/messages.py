@@ -17,6 +17,7 @@ from api.message_batches import (
     NackBatchResource,
 )
 from api.message_bounds import MessageBounds, Wish
+from api.message_stream import StreamResource
 from api.operations import Answer, operation
 from models.errors import LimitError, UnavailableError
 from models.messages.rules import Held, internal_id
@@ -197,6 +198,7 @@ def add_routes(
         ("/api/queue/message/{message_id}/touch", TouchResource(service, bounds, now_ms)),
         ("/api/queue/metrics", MetricsResource(service, bounds, now_ms)),
         ("/api/queue/status", StatusResource(service, bounds, now_ms)),
+        ("/api/queue/stream", StreamResource()),
     ]
     for path, resource in routes:
         app.add_route(path, resource)

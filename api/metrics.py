@@ -76,13 +76,26 @@ class MetricsResource:
     """`/metrics`."""
 
     def __init__(
-        self, registry: CollectorRegistry, messages: MessageService, *, is_multiprocess: bool
+        self,
+        registry: CollectorRegistry,
+        messages: MessageService,
+        count_connections: Callable[[], int],
+        *,
+        is_multiprocess: bool,
     ) -> None:
+        """`count_connections` says how many clients of the live side this process has."""
         self._messages: Final = messages
+        self._count_connections: Final = count_connections
         self._status: Final = StatusCollector()
         self._waiting: Final = Gauge(
             "stanchion_messages_waiting_consumers",
             "Consumers that wait for a message",
+            registry=registry,
+            multiprocess_mode="livesum",
+        )
+        self._connections: Final = Gauge(
+            "stanchion_live_connections",
+            "Clients on a WebSocket or Socket.IO, streaming consumers too",
             registry=registry,
             multiprocess_mode="livesum",
         )
@@ -95,6 +108,7 @@ class MetricsResource:
     def note_waiting(self) -> None:
         """Tell how many wait here; each process has to, since any of them may be asked for all."""
         self._waiting.set(self._messages.waiting_consumers)
+        self._connections.set(self._count_connections())
 
     async def on_get(self, _req: Request, resp: Response) -> None:
         """Return the metrics; with the database away those that need it are left out."""

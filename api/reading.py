@@ -62,7 +62,11 @@ async def read_bytes(req: Request, size_max: int) -> bytes:
 
 def read_query(req: Request, query_type: type[BodyType]) -> BodyType:
     """Return the query string as `query_type`; raises InvalidError."""
-    values = req.params
+    return read_values(req.params, query_type)
+
+
+def read_values(values: Mapping[str, Any], query_type: type[BodyType]) -> BodyType:
+    """Return parameters, which may be text, as `query_type`; raises InvalidError."""
     spellings = getattr(query_type, "SPELLINGS", {})
     values = {spellings.get(name, name): value for name, value in values.items()}
     repeated = {name: _MANY for name, value in values.items() if isinstance(value, list)}
@@ -72,6 +76,12 @@ def read_query(req: Request, query_type: type[BodyType]) -> BodyType:
         return msgspec.convert(values, query_type, strict=False)
     except ValidationError:
         raise InvalidError(_faults(values, query_type, strict=False)) from None
+
+
+def faults_of(value: Any, shape: type[Struct]) -> dict[str, str]:
+    """Return what is wrong with a JSON value that does not fit a shape, by path."""
+    faults = _faults(value, shape, strict=True)
+    return dict(itertools.islice(faults.items(), _FAULTS_MAX))
 
 
 def _read_carefully(raw: bytes, decoder: msgspec.json.Decoder[BodyType]) -> BodyType:
@@ -84,9 +94,8 @@ def _read_carefully(raw: bytes, decoder: msgspec.json.Decoder[BodyType]) -> Body
     try:
         return decoder.decode(respelled)
     except ValidationError as error:
-        faults = _faults(msgspec.json.decode(respelled), shape, strict=True)
-        shown = dict(itertools.islice(faults.items(), _FAULTS_MAX))
-        raise InvalidError(shown or {"body": str(error)}) from None
+        faults = faults_of(msgspec.json.decode(respelled), shape)
+        raise InvalidError(faults or {"body": str(error)}) from None
 
 
 def _respell(raw: bytes, shape: Any) -> bytes:

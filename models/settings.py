@@ -93,6 +93,7 @@ class Settings:
     batch_messages_max: Annotated[int, Meta(ge=1, le=10_000)] = 1_000
     long_poll_max_s: Annotated[int, Meta(ge=0, le=3600)] = 60
     long_polls_max: Count = 10_000
+    stream_prefetch_max: Annotated[int, Meta(ge=1, le=10_000)] = 1_000
     lease_max_s: WholeSeconds = 43_200
     attempts_max: Annotated[int, Meta(ge=1, le=10_000)] = 1_000
     flush_rows_max: Annotated[int, Meta(ge=1, le=10_000)] = 500

@@ -19,6 +19,7 @@ MESSAGES = {
     "/api/queue/metrics": {"get"},
     "/api/queue/status": {"get"},
     "/api/queue/events": {"get"},
+    "/api/queue/stream": {"get"},
 }
 
 

@@ -68,6 +68,9 @@ class SocketRow:
 _READ: Final = ("GET", "HEAD")
 _EVERYBODY: Final = Who(everybody=True)
 _EVERY_USER: Final = Who(roles=_ALL_ROLES)
+_CONSUMERS: Final = Who(
+    scopes=(Scope.MESSAGES,), roles=(Role.ADMIN, Role.OPERATOR), open_without_keys=True
+)
 _WATCHERS: Final = Who(
     scopes=(Scope.MESSAGES,),
     roles=(Role.ADMIN, Role.OPERATOR, Role.SUPERVISOR, Role.VIEWER),
@@ -99,9 +102,7 @@ TABLE: Final[tuple[Row, ...]] = (
     # Messages
     Row(
         paths=("/api/queue",),
-        who=Who(
-            scopes=(Scope.MESSAGES,), roles=(Role.ADMIN, Role.OPERATOR), open_without_keys=True
-        ),
+        who=_CONSUMERS,
     ),
     Row(
         paths=("/api/queue/metrics", "/api/queue/status"),
@@ -165,8 +166,9 @@ TABLE: Final[tuple[Row, ...]] = (
 MESSAGES_SOCKET: Final = SocketRow(
     domain="messages", namespace="/messages", path="/ws/messages", who=_WATCHERS
 )
-# Each is what a channel of api/live is made with: there is none without a line.
-SOCKETS: Final[tuple[SocketRow, ...]] = (MESSAGES_SOCKET,)
+MESSAGES_STREAM: Final = SocketRow(domain="messages", path="/api/queue/stream", who=_CONSUMERS)
+# Each is what a channel or talker of api/live is made with: there is none without a line.
+SOCKETS: Final[tuple[SocketRow, ...]] = (MESSAGES_SOCKET, MESSAGES_STREAM)
 
 
 def who_may(table: Sequence[Row] = TABLE) -> PathTable[Row]:

@@ -6,13 +6,14 @@ at its namespace and at its path, by whatever process runs this: the API or the 
 
 import asyncio
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 from api.auth.origins import Origins
 from api.errors import phrase, status_of
 from api.live.callers import LiveCallers
 from api.live.channel import Channel
+from api.live.conversation import Talker
 from api.live.handshake import Handshake
 from api.live.hub import Hub
 from api.live.limits import LiveLimits
@@ -21,7 +22,7 @@ from api.live.rights import Rights
 from api.live.rooms import ChosenRooms
 from api.live.sockets import SocketioServer
 from api.live.tail import StreamTail
-from api.live.websocket import WebSocketServer
+from api.live.websocket import ChannelTalker, WebSocketServer
 from models.errors import LimitError, NotFoundError, StanchionError, UnavailableError
 
 _SOCKETIO: Final = "/socket.io/"
@@ -42,7 +43,10 @@ class NoSuchSocketError(NotFoundError):
 
 
 class LiveGateway:
-    """Serves Socket.IO and WebSockets for a set of channels."""
+    """Serves Socket.IO and WebSockets for a set of channels, and other talkers beside them.
+
+    What talkers there are says `sockets`, which is given the watch over their clients' rights.
+    """
 
     def __init__(
         self,
@@ -53,6 +57,7 @@ class LiveGateway:
         origins: Origins,
         rooms: ChosenRooms,
         limits: LiveLimits,
+        sockets: Callable[[Rights], Sequence[Talker]] = lambda _rights: (),
     ) -> None:
         self._limits: Final = limits
         self._origins: Final = origins
@@ -61,8 +66,10 @@ class LiveGateway:
         self._hubs: Final = [
             Hub(channel, tails[channel.domain], self._rights, limits) for channel in channels
         ]
+        channel_talkers: list[Talker] = [ChannelTalker(hub, limits) for hub in self._hubs]
+        self.talkers: Final = [*channel_talkers, *sockets(self._rights)]
         self._paths: Final = [
-            (_pattern(hub.channel.at.path), hub) for hub in self._hubs if hub.channel.at.path
+            (_pattern(talker.at.path), talker) for talker in self.talkers if talker.at.path
         ]
         self._websockets: Final = WebSocketServer(authenticate=callers.find, limits=limits)
         self._socketio: Final = SocketioServer(
@@ -101,8 +108,8 @@ class LiveGateway:
         if found is None:
             await self._socketio.handle_request(scope, receive, send)
         else:
-            hub, parameters = found
-            await self._websockets.serve(hub, parameters, scope, receive, send)
+            talker, parameters = found
+            await self._websockets.serve(talker, parameters, scope, receive, send)
 
     async def run(self) -> None:
         """Do what is done regularly, until cancelled."""
@@ -122,10 +129,10 @@ class LiveGateway:
         else:
             self._origins.check_page(handshake.request)
 
-    def _find(self, path: str) -> tuple[Hub, Mapping[str, str]]:
-        for pattern, hub in self._paths:
+    def _find(self, path: str) -> tuple[Talker, Mapping[str, str]]:
+        for pattern, talker in self._paths:
             if match := pattern.fullmatch(path):
-                return hub, match.groupdict()
+                return talker, match.groupdict()
         raise NoSuchSocketError(path)
 
     def _check_room(self) -> None:

@@ -6,13 +6,12 @@ somebody else by now is closed to come back as who that is.
 """
 
 import asyncio
-from typing import Final
+from typing import Final, Protocol
 
 from api.auth.callers import Caller
 from api.auth.table import Who
 from api.live.callers import require, standing_of
 from api.live.channel import Authenticate, Credentials
-from api.live.member import Member
 from models.errors import StanchionError, UnauthenticatedError, UnavailableError
 
 # Each client is looked at twice in the time that is promised: one that came just after its like
@@ -31,6 +30,19 @@ class ChangedCallerError(UnauthenticatedError):
         return "what you may do has changed: connect again"
 
 
+class Guest(Protocol):
+    """A client that was let in by what it showed."""
+
+    caller: Caller
+
+    @property
+    def shown(self) -> Credentials:
+        """Return by what it was let in."""
+
+    async def refuse(self, error: StanchionError) -> None:
+        """Tell the client why it may no longer be here, and put it out."""
+
+
 class Rights:
     """Looks again at the credentials of every client of this process, those shared by many once."""
 
@@ -38,13 +50,13 @@ class Rights:
         """`every_s`: no later than this after its rights ended a client is closed."""
         self._find: Final = find
         self._every_s: Final = every_s
-        self._groups: Final[dict[_Group, set[Member]]] = {}
+        self._groups: Final[dict[_Group, set[Guest]]] = {}
 
-    def watch(self, member: Member, who: Who) -> None:
+    def watch(self, member: Guest, who: Who) -> None:
         """Look after a client, which may be here as one of `who`, until `forget`."""
         self._groups.setdefault((member.shown, who), set()).add(member)
 
-    def forget(self, member: Member, who: Who) -> None:
+    def forget(self, member: Guest, who: Who) -> None:
         """Look after a client no more; a repeat changes nothing."""
         group = (member.shown, who)
         members = self._groups.get(group, set())
@@ -79,11 +91,11 @@ class Rights:
         for member in self._members(group):
             await _renew(member, caller)
 
-    def _members(self, group: _Group) -> list[Member]:
+    def _members(self, group: _Group) -> list[Guest]:
         return list(self._groups.get(group, ()))
 
 
-async def _renew(member: Member, caller: Caller) -> None:
+async def _renew(member: Guest, caller: Caller) -> None:
     if standing_of(caller) != standing_of(member.caller):
         await member.refuse(ChangedCallerError())
     else:

@@ -25,6 +25,7 @@ class CloseCode(enum.IntEnum):
     NOT_TEXT = 1003
     TOO_FAST = 1008
     TOO_BIG = 1009
+    FAILED = 1011
     RESTART = 1012
     TOO_SLOW = 1013
     MALFORMED = 4400
@@ -57,6 +58,11 @@ class Wire(WebSocketsSansIOProtocol):
     def buffered_bytes(self) -> int:
         """Return how much the peer has not taken yet."""
         return self.transport.get_write_buffer_size()
+
+    @property
+    def is_over(self) -> bool:
+        """Say whether nothing that is written now would arrive."""
+        return self.close_sent or self.transport.is_closing()
 
     def write(self, frames: bytes) -> None:
         """Send frames as they are; does nothing on a connection that is closing."""

@@ -83,6 +83,10 @@ class RawClient:
         """Send a frame."""
         self.connection.send(json.dumps({"type": name, "data": data}))
 
+    def send(self, frame: dict[str, Any]) -> None:
+        """Send a frame as it is."""
+        self.connection.send(json.dumps(frame))
+
     def closed(self) -> int | None:
         """Return the code of the close that comes."""
         with contextlib.suppress(Exception):

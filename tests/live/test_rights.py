@@ -137,6 +137,45 @@ def test_who_may_no_longer_listen_is_told_and_put_out(
         assert other.next("enqueue")["data"]["id"] == message_id
 
 
+def test_consumer_that_may_no_longer_is_put_out_and_what_it_held_goes_on(
+    somebody: Somebody,
+) -> None:
+    path = f"/api/queue/stream?type={somebody.name}"
+    with (
+        raw(somebody.live.url, path, additional_headers=by_key(somebody)) as consumer,
+        raw(somebody.live.url, path, additional_headers={"X-API-KEY": KEY}) as other,
+    ):
+        consumer.next("connected")
+        other.next("connected")
+        other.say("prefetch", {"prefetch": 0})
+        other.next("prefetch")
+        sent = somebody.live.enqueue(2, type=somebody.name, ack_timeout_seconds=3_600)
+        got = next_messages(consumer, 2)
+
+        somebody.lose_key()
+
+        assert is_put_out(consumer, "invalid_key") == 4401
+        other.say("prefetch", {"prefetch": 2})
+        again = next_messages(other, 2)
+    assert [message["id"] for message in got] == [message["id"] for message in again] == sent
+    assert {message["attempt_count"] for message in again} == {2}
+
+
+def next_messages(client: RawClient, count: int) -> list[dict[str, Any]]:
+    """Return so many messages of a stream, in however many frames they come."""
+    messages: list[dict[str, Any]] = []
+    while len(messages) < count:
+        messages += client.next("messages")["data"]
+    return messages
+
+
+def test_who_may_only_watch_is_sent_no_messages(somebody: Somebody) -> None:
+    with raw(
+        somebody.live.url, "/api/queue/stream", additional_headers=by_token(somebody)
+    ) as client:
+        assert is_put_out(client, "forbidden_role") == 4403
+
+
 def is_put_out(client: RawClient, code: str) -> int | None:
     """Return the code of the close, once the reason was told."""
     assert client.next("error")["data"]["code"] == code

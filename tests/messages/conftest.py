@@ -18,10 +18,12 @@ class Recorder:
 
     def __init__(self) -> None:
         self.events: list[Event] = []
+        self.commits = 0  # each publishes once
         self.wakes = 0
 
     def publish(self, domain: str, events: Sequence[Event]) -> None:
         assert domain == "messages"
+        self.commits += 1
         self.events += events
 
     def wake(self, domain: str, arrived: Arrivals) -> None:

@@ -147,7 +147,7 @@ async def test_each_route_has_its_line(application: Application) -> None:
 
 
 async def test_each_socket_has_its_line_and_each_line_its_socket(application: Application) -> None:
-    served = [hub.channel.at for hub in application._live._hubs]
+    served = [talker.at for talker in application._live.talkers]
 
     assert sorted(map(str, served)) == sorted(map(str, SOCKETS))
 
