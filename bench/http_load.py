@@ -2,7 +2,8 @@
 
 What a connection says is a script, a generator: it yields the bytes of a request and is sent the
 status and body of the answer, or yields a number and is sent on after so many seconds. Only the
-status line and Content-Length are read, so the server has to send one.
+status line and Content-Length are read, so the server has to send one. After a 101 each text frame
+of the WebSocket is an answer of its own, and what is yielded may be nothing: to hear the next one.
 """
 
 import asyncio
@@ -24,6 +25,8 @@ Answer = tuple[int, bytes]
 Script = Generator[bytes | float, Answer | None, None]
 NOTHING: Final[Mapping[str, Any]] = MappingProxyType({})
 clock: Final = time.perf_counter
+_SWITCHING: Final = 101
+_TEXT_FRAME: Final = 0x81
 
 
 class Meter:
@@ -64,6 +67,18 @@ def request(
         lines += ["Content-Type: application/json", f"Content-Length: {len(body)}"]
     lines += [f"{name}: {value}" for name, value in headers.items()]
     return "\r\n".join([*lines, "", ""]).encode() + body
+
+
+def text_frame(text: bytes) -> bytes:
+    """Return a WebSocket frame of a client; its mask is zeros, which change nothing."""
+    size = len(text)
+    if size < 126:
+        head = bytes((0x81, 0x80 | size))
+    elif size < 65_536:
+        head = b"\x81\xfe" + size.to_bytes(2)
+    else:
+        head = b"\x81\xff" + size.to_bytes(8)
+    return head + b"\0\0\0\0" + text
 
 
 def expect(answer: Answer | None, status: int) -> bytes:
@@ -165,6 +180,7 @@ class _Connection(asyncio.Protocol):
         self._script = script
         self._failed = failed
         self._rest = b""
+        self._is_socket = False
         self._transport: asyncio.Transport
         self._is_closing = False
 
@@ -175,15 +191,38 @@ class _Connection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         if self._rest:
             data = self._rest + data
+        self._rest = data[self._read_frames(data) if self._is_socket else self._read(data) :]
+
+    def _read(self, data: bytes) -> int:
+        """Hand on an answer if it is here; return how many bytes are dealt with."""
         head_end = data.find(b"\r\n\r\n")
-        if head_end >= 0:
-            body_start = head_end + 4
-            length = _content_length(data, head_end)
-            if len(data) >= body_start + length:
-                self._rest = b""
-                self._go_on((int(data[9:12]), data[body_start : body_start + length]))
-                return
-        self._rest = data
+        if head_end < 0:
+            return 0
+        status, start = int(data[9:12]), head_end + 4
+        if status == _SWITCHING:
+            self._is_socket = True
+            self._go_on((status, b""))
+            return start + self._read_frames(data[start:])
+        end = start + _content_length(data, head_end)
+        if len(data) < end:
+            return 0
+        self._go_on((status, data[start:end]))
+        return len(data)
+
+    def _read_frames(self, data: bytes) -> int:
+        """Hand on the text frames that are here; return how many bytes are dealt with."""
+        at = 0
+        while len(data) >= at + 2:
+            size, start = data[at + 1], at + 2
+            if size >= 126:
+                start += 2 if size == 126 else 8
+                size = int.from_bytes(data[at + 2 : start])
+            if len(data) < start + size:
+                break
+            if data[at] == _TEXT_FRAME:
+                self._go_on((_SWITCHING, data[start : start + size]))
+            at = start + size
+        return at
 
     def connection_lost(self, _error: Exception | None) -> None:
         if not self._is_closing and not self._failed.done():
@@ -203,7 +242,8 @@ class _Connection(asyncio.Protocol):
                 self._failed.set_exception(error)
             return
         if isinstance(said, bytes):
-            self._transport.write(said)
+            if said:
+                self._transport.write(said)
         else:
             asyncio.get_running_loop().call_later(said, self._go_on, None)
 

@@ -1,13 +1,23 @@
 """What producers and consumers of messages say over HTTP: scripts for http_load."""
 
 import itertools
+import re
 from collections.abc import Sequence
 from typing import Final
 
-from bench.http_load import Meter, Script, clock, expect, request
+from bench.http_load import (
+    Meter,
+    Script,
+    UnexpectedAnswerError,
+    clock,
+    expect,
+    request,
+    text_frame,
+)
 
 PAYLOAD_BYTES: Final = 256
 BATCH: Final = 100
+PREFETCH: Final = 64
 _EMPTY: Final = len('{"data":"","at":000000000}')
 _PRODUCER_PAUSE_S: Final = 0.01
 _WAIT: Final = request("GET", "/api/queue/message?timeout=30")
@@ -31,6 +41,14 @@ def batch_producers(connections: int, meter: Meter) -> Sequence[Script]:
 def consumers(connections: int, meter: Meter) -> Sequence[Script]:
     """Take a message, acknowledge it, take the next; the time is that of both."""
     return [_consume(meter) for _ in range(connections)]
+
+
+def streams(connections: int, meter: Meter) -> Sequence[Script]:
+    """Take messages as they are sent, and acknowledge each with a frame of its own.
+
+    The time is that from a message's arrival to the outcome of its ack.
+    """
+    return [_stream(meter) for _ in range(connections)]
 
 
 def passers(waiting: int, meter: Meter) -> Sequence[Script]:
@@ -62,6 +80,23 @@ def _consume(meter: Meter) -> Script:
         meter.note(clock() - began)
 
 
+def _stream(meter: Meter) -> Script:
+    came_at_s: dict[bytes, float] = {}
+    expect((yield _UPGRADE), 101)
+    said = b""
+    while True:
+        told = expect((yield said), 101)
+        now_s, said = clock(), b""
+        if told.startswith(b'{"type":"messages"'):
+            ids = _ID.findall(told)
+            came_at_s.update(dict.fromkeys(ids, now_s))
+            said = b"".join(text_frame(b'{"type":"ack","data":[{"id":"%b"}]}' % one) for one in ids)
+        elif told.startswith(b'{"type":"outcomes"'):
+            if b'"acknowledged"' not in told:
+                raise UnexpectedAnswerError(told)
+            meter.note(now_s - came_at_s.pop(_between(told, b'"id":"', b'"')))
+
+
 def _produce_slowly(sent_at_s: dict[bytes, float]) -> Script:
     for number in itertools.count():
         said = request("POST", "/api/queue/message", _message(number))
@@ -90,3 +125,14 @@ def _between(text: bytes, before: bytes, after: bytes) -> bytes:
 
 
 _ACK_HEAD: Final = request("POST", "/api/queue/ack", b"x").replace(b": 1\r\n\r\nx", b": %d\r\n\r\n")
+_ID: Final = re.compile(rb'"id":"(msg_\w+)"')
+_UPGRADE: Final = request(
+    "GET",
+    f"/api/queue/stream?prefetch={PREFETCH}&type=bench",
+    headers={
+        "Connection": "Upgrade",
+        "Upgrade": "websocket",
+        "Sec-WebSocket-Version": "13",
+        "Sec-WebSocket-Key": "MDEyMzQ1Njc4OWFiY2RlZg==",
+    },
+)

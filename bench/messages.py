@@ -26,10 +26,12 @@ from tests.servers import temporary_folder
 
 CONNECTIONS: Final = 64
 WAITING: Final = 4
+STREAMS: Final = 8
 NOOP: Final = "no-op POST"
 ENQUEUE: Final = "enqueue, one a request"
 RECEIVE: Final = "receive + ack, one each"
 BATCH: Final = f"enqueue, {message_load.BATCH} a request"
+STREAM: Final = f"stream + ack, one each, {message_load.PREFETCH} in hand"
 PASS: Final = "from POST to a waiting consumer"
 # One transaction a request: by bench/alone.py with all connections of the pool, and by the service
 # itself with groups of one, of which two are under way at a time.
@@ -106,6 +108,7 @@ class Bench:
             say(ENQUEUE, run(_of(message_load.producers)))
             say(RECEIVE, run(_of(message_load.consumers)))
             say(BATCH, run(_of(message_load.batch_producers)))
+            say(STREAM, run(functools.partial(message_load.streams, STREAMS)))
         with self.alone(f"alone{number}") as run:
             self._compare(say, run, ALONE)
         with self.service(f"ones{number}", {"FLUSH_ROWS_MAX": "1"}) as run:
@@ -159,6 +162,7 @@ def _report(report: Report, database: str, figures: Figures) -> None:
         verdict = "holds" if gain >= gate else "MISSED"
         report.say(f"{name}: {gain:.1f} x a transaction each, gate {gate:.0f} {verdict}")
         report.say(f"{name}: {figures.ratio(name, name + ONES):.1f} x groups of one")
+    report.say(f"{STREAM}: {figures.ratio(STREAM, RECEIVE):.1f} x {RECEIVE}")
     report.say(f"{ENQUEUE}: {figures.ratio(ENQUEUE, NOOP):.2f} of the no-op POST")
     report.say(f"{RECEIVE}: {figures.ratio(RECEIVE, NOOP):.2f} of the no-op POST, in two requests")
 
