@@ -14,6 +14,7 @@ COPY pyproject.toml README.md LICENSE ./
 COPY api ./api
 COPY beat ./beat
 COPY models ./models
+COPY stanchion_client ./stanchion_client
 COPY workers ./workers
 # What builds the wheel is in the lock too, so nothing is fetched for it.
 RUN /opt/stanchion/bin/python -m hatchling build -t wheel -d dist \

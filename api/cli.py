@@ -17,6 +17,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Final
 
+from api.message_arguments import add_arguments as add_message_arguments
 from api.metrics_folder import claim_metrics_folder
 from api.people.arguments import add_arguments as add_people_arguments
 from api.preconditions import make_data_folder, require_key, require_schema
@@ -143,6 +144,20 @@ def key(settings: Settings, options: argparse.Namespace) -> int:
     return commands.key(settings, options)
 
 
+def messages(settings: Settings, options: argparse.Namespace) -> int:
+    """Look at the messages queue, and put something in."""
+    from api import message_commands  # noqa: PLC0415
+
+    return message_commands.messages(settings, options)
+
+
+def tail(settings: Settings, options: argparse.Namespace) -> int:
+    """Print what happens to messages, as it happens."""
+    from api import message_commands  # noqa: PLC0415
+
+    return message_commands.tail(settings, options)
+
+
 def doctor(settings: Settings, options: argparse.Namespace) -> int:
     """Check everything that can be checked from here; 1 when something is at fault."""
     from api.doctor import Level, examine  # noqa: PLC0415
@@ -174,7 +189,10 @@ def version(_settings: Settings, options: argparse.Namespace) -> int:
 
 _COMMANDS: Final = {
     command.__name__: command
-    for command in (up, api, relay, worker, beat, flower, migrate, user, key, doctor, version)
+    for command in (
+        *(up, api, relay, worker, beat, flower, migrate),
+        *(user, key, messages, tail, doctor, version),
+    )
 }
 _ANSWERS_PROGRAMS: Final = ("migrate", "doctor", "version")
 
@@ -261,6 +279,7 @@ def _parser() -> argparse.ArgumentParser:
                 help="tells workers of a host apart, default: worker- and the process id",
             )
     add_people_arguments(parsers["user"], parsers["key"])
+    add_message_arguments(parsers["tail"], parsers["messages"])
     return parser
 
 

@@ -29,7 +29,7 @@ def parse(path: str) -> ast.Module:
     return ast.parse((ROOT / path).read_text(), path)
 
 
-MODULES = files("api", "workers", "beat", "models")
+MODULES = files("api", "workers", "beat", "models", "stanchion_client")
 TIMETABLES = [
     path for path in files("beat") if Path(path).stem not in {"__init__", "main", "scheduler"}
 ]

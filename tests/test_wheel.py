@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-PACKAGES = ("api", "beat", "models", "workers")
+PACKAGES = ("api", "beat", "models", "stanchion_client", "workers")
 
 
 @pytest.fixture(scope="module")
@@ -27,7 +27,7 @@ def content(wheel: zipfile.ZipFile, name: str) -> str:
     return wheel.read(path).decode()
 
 
-def test_wheel_holds_every_file_of_the_four_packages_and_nothing_else(
+def test_wheel_holds_every_file_of_the_five_packages_and_nothing_else(
     wheel: zipfile.ZipFile,
 ) -> None:
     there = {

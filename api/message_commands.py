@@ -1,0 +1,109 @@
+"""`stanchion tail` and `stanchion messages`: the queue from an operator's terminal, over HTTP.
+
+They ask a running server, this installation's or another, by the package that programs use too.
+"""
+
+import argparse
+import json
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Final
+
+from models.settings import Settings, SettingsError, host_of, port_of
+from stanchion_client import Client, ClientError, Event, QueueStatus
+
+_FAULT: Final = 1
+_EVERYWHERE: Final = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104  # none is bound here
+_JSON_MAX_BYTES: Final = 16_777_216
+
+
+def tail(settings: Settings, options: argparse.Namespace) -> int:
+    """Print what happens to messages, as it happens."""
+    with _client(settings, options) as client:
+        for event in client.events(options.since):
+            if event.name != "metrics" and options.event in {None, event.name}:
+                print(json.dumps(asdict(event)) if options.json else _line_of(event), flush=True)
+    return 0
+
+
+def messages(settings: Settings, options: argparse.Namespace) -> int:
+    """Look at the messages queue, and put something in."""
+    with _client(settings, options) as client:
+        if options.action == "stats":
+            status = client.status()
+            _show(_status_facts(status) if options.json else _table_of(status))
+        else:
+            queued = client.enqueue(
+                _payload(options.payload), type=options.type, priority=options.priority
+            )
+            _show({"id": queued.id} if options.json else queued.id)
+    return 0
+
+
+@contextmanager
+def _client(settings: Settings, options: argparse.Namespace) -> Iterator[Client]:
+    key = settings.secret_key
+    if options.key_file is not None:
+        try:
+            key = Path(options.key_file).read_text().strip()
+        except OSError as error:
+            raise SettingsError("KEY_FILE", str(error)) from None
+    try:
+        with Client(options.url or _own_url(settings), api_key=key) as client:
+            yield client
+    except ClientError as error:
+        print(f"stanchion: {error}", file=sys.stderr)
+        raise SystemExit(_FAULT) from None
+
+
+def _own_url(settings: Settings) -> str:
+    """Return where this installation's API listens, as seen from this machine."""
+    address = settings.bind[0]
+    host = _EVERYWHERE.get(host_of(address), host_of(address))
+    host = f"[{host}]" if ":" in host else host
+    return f"http://{host}:{port_of(address)}"
+
+
+def _payload(text: str) -> dict[str, Any]:
+    given = sys.stdin.read(_JSON_MAX_BYTES) if text == "-" else text
+    try:
+        payload = json.loads(given)
+    except ValueError as error:
+        raise SettingsError("PAYLOAD", f"is not JSON: {error}") from None
+    if not isinstance(payload, dict):
+        raise SettingsError("PAYLOAD", "is not a JSON object")
+    return payload
+
+
+def _show(what: object) -> None:
+    print(what if isinstance(what, str) else json.dumps(what))
+
+
+def _line_of(event: Event) -> str:
+    facts = [f"{name}={value}" for name, value in event.data.items() if value is not None]
+    return " ".join([f"{event.name:<8}", *facts])
+
+
+def _status_facts(status: QueueStatus) -> dict[str, Any]:
+    facts = asdict(status)
+    for name in ("oldest_queued", "newest_queued"):
+        facts[name] = None if facts[name] is None else _moment(facts[name])
+    return facts
+
+
+def _table_of(status: QueueStatus) -> str:
+    lines = [f"{name:<14}{count:>12,}" for name, count in asdict(status.counts).items()]
+    if status.oldest_queued is not None:
+        lines.append(f"{'oldest queued':<14} {_moment(status.oldest_queued)}")
+    for name, each in status.by_type.items():
+        said = f"{each.queued:,} queued, {each.processing:,} processing"
+        lines.append(f"  {name or '(no type)'}: {said}")
+    return "\n".join(lines)
+
+
+def _moment(at: datetime) -> str:
+    return at.isoformat(timespec="milliseconds").replace("+00:00", "Z")
