@@ -13,6 +13,7 @@ from redis.asyncio import Redis
 
 from api import errors, health, messages, openapi, pages, reference
 from api.access import make_access
+from api.auth.trail import Trail
 from api.caller import remember_receive
 from api.live.broadcaster import Broadcaster, WakeListener
 from api.live.callers import LiveCallers
@@ -100,6 +101,7 @@ class Application:
             *_cors(settings),
             access.limits,
             access.guard,
+            Trail(access.people, access.proxies, now_ms=now_ms),
             _Lifespan(self._start, self._stop),
         ]
         self._app: Final[App[Any, Any]] = App(middleware=middleware)
@@ -163,6 +165,7 @@ class Application:
             monitor=monitor,
             messages=self._messages,
             user_name=access.name_of,
+            proxies=access.proxies,
         )
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:

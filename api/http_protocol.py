@@ -117,6 +117,8 @@ class PatientProtocol(HttpToolsProtocol):
             self.transport.abort()
         elif self.cycle is None or self.cycle.response_complete:
             self.transport.close()
+            # It waits until the peer has taken what was sent, which a deaf one never does.
+            self.loop.call_later(_LINGER_S, self.transport.abort)
 
 
 async def _refuse(scope: Any, _receive: Any, send: Any) -> None:

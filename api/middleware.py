@@ -43,8 +43,8 @@ class OnePath:
     """Serves each resource under one path only, so that a guard by path cannot be walked around."""
 
     async def process_request(self, req: Request, _resp: Response) -> None:
-        """Refuse paths with an empty segment, which the router would overlook."""
-        if "//" in req.path:
+        """Refuse empty segments, which the router would overlook, and what no database stores."""
+        if "//" in req.path or "\0" in req.path:
             raise RouteNotFoundError(req.path)
 
 

@@ -16,6 +16,7 @@ from urllib.parse import urlencode
 from falcon.asgi import App, Request, Response
 
 from api import assets, languages, page_files, templates
+from api.caller import Proxies
 from api.health import HealthMonitor
 from api.languages import Language
 from models.errors import UnavailableError
@@ -50,8 +51,9 @@ class Page:
     name: str
     script: str
 
-    def __init__(self, facts: Facts, user_name: UserName) -> None:
+    def __init__(self, facts: Facts, user_name: UserName, proxies: Proxies) -> None:
         self._facts: Final = facts
+        self._proxies: Final = proxies
         self._user_name: Final = user_name
         self._languages: Final = languages.load()
         self._templates: Final = {each.name: self._template(each) for each in self._languages}
@@ -110,7 +112,7 @@ class Page:
         """Remember a language and lead back to the page, so that no address names it."""
         chosen = next((each for each in self._languages if each.name == lang), None)
         if chosen:
-            languages.remember(resp, chosen, is_secure=req.scheme == "https")
+            languages.remember(resp, chosen, is_secure=self._proxies.is_secure(req))
         resp.status = HTTPStatus.SEE_OTHER
         resp.set_header("Location", _address(req.path, req.get_param("next")))
 
@@ -148,11 +150,12 @@ class StartPage(Page):
         self,
         facts: Facts,
         user_name: UserName,
+        proxies: Proxies,
         *,
         monitor: HealthMonitor,
         messages: MessageService,
     ) -> None:
-        super().__init__(facts, user_name)
+        super().__init__(facts, user_name, proxies)
         self._monitor: Final = monitor
         self._messages: Final = messages
 
@@ -194,7 +197,8 @@ class StartPage(Page):
 
     def _origin(self, req: Request) -> str:
         host = req.get_header("Host", default="")
-        return f"{req.scheme}://{host if _HOST.fullmatch(host) else self._facts.address}"
+        scheme = "https" if self._proxies.is_secure(req) else "http"
+        return f"{scheme}://{host if _HOST.fullmatch(host) else self._facts.address}"
 
 
 class LoginPage(Page):
@@ -223,10 +227,11 @@ def add_routes(
     monitor: HealthMonitor,
     messages: MessageService,
     user_name: UserName,
+    proxies: Proxies,
 ) -> None:
     """Serve the pages and their files; `user_name` tells who a request's session belongs to."""
-    app.add_route("/", StartPage(facts, user_name, monitor=monitor, messages=messages))
-    app.add_route("/login", LoginPage(facts, user_name))
+    app.add_route("/", StartPage(facts, user_name, proxies, monitor=monitor, messages=messages))
+    app.add_route("/login", LoginPage(facts, user_name, proxies))
     assets.add_routes(app, page_files.FILES)
 
 

@@ -59,6 +59,7 @@ class Guard:
             req.context.caller = _MACHINE
         elif not who.everybody:
             req.context.caller = await self._find(req, who)
+            req.context.is_audited = row.is_audited
 
     async def process_resource(
         self, req: Request, _resp: Response, _resource: object, _params: dict[str, Any]

@@ -53,6 +53,8 @@ class Row:
     paths: tuple[str, ...]
     methods: tuple[str, ...] = ()
     who: Who
+    # What a user does there is put into the audit log by the guard's side; keys are programs.
+    is_audited: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,6 +73,8 @@ _EVERY_USER: Final = Who(roles=_ALL_ROLES)
 _CONSUMERS: Final = Who(
     scopes=(Scope.MESSAGES,), roles=(Role.ADMIN, Role.OPERATOR), open_without_keys=True
 )
+# On a socket nobody notes what each frame does, so no user gets there.
+_PROGRAMS: Final = Who(scopes=(Scope.MESSAGES,), open_without_keys=True)
 _WATCHERS: Final = Who(
     scopes=(Scope.MESSAGES,),
     roles=(Role.ADMIN, Role.OPERATOR, Role.SUPERVISOR, Role.VIEWER),
@@ -103,6 +107,7 @@ TABLE: Final[tuple[Row, ...]] = (
     Row(
         paths=("/api/queue",),
         who=_CONSUMERS,
+        is_audited=True,
     ),
     Row(
         paths=("/api/queue/metrics", "/api/queue/status"),
@@ -166,7 +171,7 @@ TABLE: Final[tuple[Row, ...]] = (
 MESSAGES_SOCKET: Final = SocketRow(
     domain="messages", namespace="/messages", path="/ws/messages", who=_WATCHERS
 )
-MESSAGES_STREAM: Final = SocketRow(domain="messages", path="/api/queue/stream", who=_CONSUMERS)
+MESSAGES_STREAM: Final = SocketRow(domain="messages", path="/api/queue/stream", who=_PROGRAMS)
 # Each is what a channel or talker of api/live is made with: there is none without a line.
 SOCKETS: Final[tuple[SocketRow, ...]] = (MESSAGES_SOCKET, MESSAGES_STREAM)
 

@@ -23,6 +23,7 @@ _FORGET_S: Final = 30.0
 _POLLED_PACKETS_MAX: Final = 16  # in one POST: the bound of the official server
 _SEPARATOR: Final = "\x1e"
 _PROBE: Final = "probe"
+_KINDS: Final = "".join(str(kind) for kind in range(engine.NOOP + 1))
 
 
 class Connection(AsyncSocket):
@@ -167,7 +168,7 @@ class Connection(AsyncSocket):
         if len(texts) > _POLLED_PACKETS_MAX:
             raise EngineIOError("too many packets")
         for text in texts:
-            await self.receive(_packet(text))
+            await self.receive(read_packet(text))
 
     async def _upgrade_websocket(self, environ: dict[str, Any]) -> str:
         """Serve a WebSocket until it closes; at first for a client that polled, its probe."""
@@ -209,7 +210,7 @@ class Connection(AsyncSocket):
                 if len(text) > self.limits.message_bytes_max:
                     wire.close(CloseCode.TOO_BIG, "message is too big")
                     break
-                await self.receive(_packet(text))
+                await self.receive(read_packet(text))
         except (OSError, EngineIOError):
             wire.close(CloseCode.MALFORMED, "not Engine.IO")  # unless it is closed already
         finally:
@@ -258,10 +259,10 @@ class Engine(engineio.AsyncServer):
         }
 
 
-def _packet(text: str) -> engine.Packet:
+def read_packet(text: str) -> engine.Packet:
     """Return a packet without looking into its JSON; raises EngineIOError if it is none."""
     kind = text[:1]
-    if not kind.isdigit() or int(kind) > engine.NOOP:
+    if not kind or kind not in _KINDS:
         raise EngineIOError("not a packet")
     return engine.Packet(int(kind), data=text[1:])
 

@@ -97,7 +97,8 @@ class LiveGateway:
         is_socketio = f"{scope['path']}/".startswith(_SOCKETIO)
         try:
             handshake = Handshake(scope)
-            is_new = "sid" not in handshake.query
+            # Only Socket.IO goes on with a session; anywhere else the word means nothing.
+            is_new = not (is_socketio and handshake.query.get("sid"))
             await self._check_origin(handshake, is_new=is_new)
             found = None if is_socketio else self._find(scope["path"])
             if is_new:

@@ -137,7 +137,8 @@ class SocketioServer(socketio.AsyncServer):
 
     async def _handle_event(self, eio_sid: str, namespace: str, id: Any, data: Any) -> None:  # noqa: A002
         member = self._members.get((eio_sid, namespace))
-        if member is None or not isinstance(data, list) or not isinstance(data[0], str):
+        is_event = isinstance(data, list) and bool(data) and isinstance(data[0], str)
+        if member is None or not is_event:
             raise EngineIOError("unexpected event")
         hub = self._hubs[namespace]
         handler = hub.channel.handlers.get(data[0])

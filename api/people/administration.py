@@ -15,7 +15,7 @@ from api.people import bodies as wire
 from api.reading import Body
 from models.audit import Entry
 from models.clock import iso_utc
-from models.people.rules import ApiKey, NewUser, Role, Scope, UserChange
+from models.people.rules import ID_MAX, ApiKey, NewUser, Role, Scope, UserChange
 
 _ADMIN: Final = ("Session", "Bearer", "AdminKey")
 _REFUSALS: Final = {
@@ -26,6 +26,7 @@ _INVALID: Final = Answer(description="A field is wrong", body=wire.AuthError)
 _UNKNOWN: Final = Answer(description="There is no such thing", body=wire.AuthError)
 _TAKEN: Final = Answer(description="The name is taken", body=wire.AuthError)
 _encode: Final = msgspec.json.Encoder().encode
+_Id = Annotated[int, Meta(ge=1, le=ID_MAX)]
 
 
 class NewUserBody(Body, frozen=True, kw_only=True):
@@ -35,15 +36,15 @@ class NewUserBody(Body, frozen=True, kw_only=True):
     password: str
     role: Role
     full_name: str = ""
-    counter_id: int | None = None
+    counter_id: _Id | None = None
 
 
 class UserChangeBody(Body, frozen=True, kw_only=True):
-    """What to change about a user; what is missing stays."""
+    """What to change about a user; what is missing stays, and a counter that is null goes."""
 
     full_name: str | UnsetType = UNSET
     role: Role | UnsetType = UNSET
-    counter_id: int | UnsetType = UNSET
+    counter_id: _Id | UnsetType | None = UNSET
     is_active: bool | UnsetType = UNSET
     password: str | UnsetType = UNSET
 
@@ -90,8 +91,8 @@ class AuditQuery(Body, frozen=True):
     """Which entries: the newest, or those before an id; of one target, or of all."""
 
     limit: Annotated[int, Meta(ge=1, le=1_000)] = 100
-    before_id: Annotated[int, Meta(ge=1)] | None = None
-    target: str | None = None
+    before_id: _Id | None = None
+    target: Annotated[str, Meta(pattern=r"^[^\x00]*$")] | None = None
 
 
 class EntryBody(Struct, frozen=True, kw_only=True):
@@ -187,11 +188,10 @@ class UserResource(_Resource):
         values = msgspec.structs.asdict(body)
         news = {name: value for name, value in values.items() if value is not UNSET}
         password = news.pop("password", None)
-        if news or password is None:
-            change = UserChange(**news)
-            changed = await self._people.change_user(username, change, actor, now_ms=now_ms)
-        if password is not None:
-            changed = await self._people.reset_password(username, password, actor, now_ms=now_ms)
+        change = UserChange(**news, loses_counter=values["counter_id"] is None)
+        changed = await self._people.change_user(
+            username, change, actor, password=password, now_ms=now_ms
+        )
         resp.data = _encode(wire.MeAnswer(data=wire.user_body(changed)))
 
 

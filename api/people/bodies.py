@@ -10,7 +10,7 @@ from msgspec import Struct
 from api.reading import read_bytes
 from models.clock import iso_utc
 from models.errors import InvalidError
-from models.people.rules import User
+from models.people.rules import InvalidCredentialsError, User
 
 _FORM: Final = "application/x-www-form-urlencoded"
 
@@ -135,6 +135,8 @@ async def read_credentials(req: Request, size_max: int) -> Credentials:
             raise MalformedLoginError from None
     if not given.username.strip() or not given.password:
         raise MalformedLoginError("Username and password are required")
+    if "\0" in given.username:  # no name has one, and no database stores it
+        raise InvalidCredentialsError
     return given
 
 
@@ -173,7 +175,7 @@ def _is_form(content_type: str | None) -> bool:
 
 def _decode_form(raw: bytes) -> Credentials:
     try:
-        fields = parse_qs(raw.decode("ascii"), max_num_fields=20)
+        fields = parse_qs(raw.decode(), max_num_fields=20)
         first = {name: values[0] for name, values in fields.items()}
     except ValueError:
         raise MalformedLoginError from None

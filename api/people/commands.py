@@ -124,7 +124,10 @@ def _actor() -> Actor:
 def _read_password(options: argparse.Namespace) -> str:
     """Read a password: from a pipe as it is, from a person twice."""
     if options.password_stdin:
-        return sys.stdin.readline().rstrip("\n")
+        try:
+            return sys.stdin.readline().rstrip("\n")
+        except UnicodeDecodeError:
+            raise InvalidError({"password": "Expected UTF-8"}) from None
     if not sys.stdin.isatty():
         raise InvalidError({"password": "Expected a terminal, or --password-stdin"})
     password = getpass.getpass("Password: ")

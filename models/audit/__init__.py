@@ -24,7 +24,6 @@ class Outcome(StrEnum):
 
     DONE = "done"
     REFUSED = "refused"  # by a rule: a wrong password, a lock, a missing right
-    FAILED = "failed"  # by a fault
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

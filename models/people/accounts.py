@@ -56,12 +56,14 @@ def set_password(
 def change_user(
     connection: Connection, username: str, change: UserChange, actor: Actor, *, now_ms: int
 ) -> User:
-    """Change a user; one that is disabled is out at once.
+    """Change a user; one that is disabled is out at once. No change is none to note.
 
     Raises UserNotFoundError or LastAdminError.
     """
     admin_ids = users.lock_admins(connection)
     was = read_user(connection, username)
+    if not change.as_facts():
+        return was
     changed = change.applied_to(was)
     stays = changed.is_active and changed.role is Role.ADMIN
     if admin_ids == [was.id] and not stays:
@@ -70,7 +72,7 @@ def change_user(
     if not stored.is_active:
         sessions.delete_of_user(connection, stored.id)
     noted = Change(
-        action="user_changed" if stored.is_active else "user_disabled",
+        action="user_disabled" if was.is_active and not stored.is_active else "user_changed",
         target=username,
         details=change.as_facts(),
     )

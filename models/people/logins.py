@@ -52,6 +52,17 @@ def note_failure(
     audit.add(connection, attempt.actor, change, now_ms=now_ms)
 
 
+def note_locked(connection: Connection, actor: Actor, *, now_ms: int) -> None:
+    """Note that somebody tried while the name or the address is locked."""
+    change = Change(
+        action="login_failed",
+        target=actor.name,
+        outcome=Outcome.REFUSED,
+        details={"reason": "locked"},
+    )
+    audit.add(connection, actor, change, now_ms=now_ms)
+
+
 def note_success(
     connection: Connection, attempt: Attempt, *, new_hash: str | None, now_ms: int
 ) -> User:

@@ -1,7 +1,7 @@
 """Who people are and what may be said of them: values, names, how long a lock lasts."""
 
 import re
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any, Final
 
@@ -18,6 +18,7 @@ PASSWORD_CHARACTERS_MIN: Final = 8
 PASSWORD_CHARACTERS_MAX: Final = 1_024  # hashing a longer one would only cost time
 _NAME: Final = re.compile(r"[a-z0-9][a-z0-9._@-]{0,63}")
 _FULL_NAME_CHARACTERS_MAX: Final = 255
+ID_MAX: Final = 2**63 - 1  # of the databases
 # Doubling any further would pass every bound.
 _DOUBLINGS_MAX: Final = 32
 
@@ -72,18 +73,24 @@ class NewUser:
     def __post_init__(self) -> None:
         check_name("username", self.username)
         check_password("password", self.password)
-        if len(self.full_name) > _FULL_NAME_CHARACTERS_MAX:
-            raise InvalidError({"full_name": f"Expected at most {_FULL_NAME_CHARACTERS_MAX}"})
+        _check_facts(self.full_name, self.counter_id)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UserChange:
-    """What to change about a user; None leaves it as it is."""
+    """What to change about a user; None leaves it as it is.
+
+    Raises InvalidError for what cannot be.
+    """
 
     full_name: str | None = None
     role: Role | None = None
     counter_id: int | None = None
     is_active: bool | None = None
+    loses_counter: bool = False
+
+    def __post_init__(self) -> None:
+        _check_facts(self.full_name or "", self.counter_id)
 
     def applied_to(self, user: User) -> User:
         """Return the user as changed."""
@@ -94,8 +101,10 @@ class UserChange:
         return dict(self._news())
 
     def _news(self) -> dict[str, Any]:
-        values = {each.name: getattr(self, each.name) for each in fields(self)}
-        return {name: value for name, value in values.items() if value is not None}
+        names = ("full_name", "role", "counter_id", "is_active")
+        values = {name: getattr(self, name) for name in names}
+        news = {name: value for name, value in values.items() if value is not None}
+        return news | {"counter_id": None} if self.loses_counter else news
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -219,6 +228,22 @@ def check_password(field: str, password: str) -> None:
     if not PASSWORD_CHARACTERS_MIN <= len(password) <= PASSWORD_CHARACTERS_MAX:
         bounds = f"{PASSWORD_CHARACTERS_MIN}..{PASSWORD_CHARACTERS_MAX}"
         raise InvalidError({field: f"Expected {bounds} characters"})
+    if not is_utf8(password):
+        raise InvalidError({field: "Expected UTF-8"})
+
+
+def is_utf8(text: str) -> bool:
+    """Say whether a text that came from bytes was one; what was none is in it as surrogates."""
+    return not any("\ud800" <= character <= "\udfff" for character in text)
+
+
+def _check_facts(full_name: str, counter_id: int | None) -> None:
+    if len(full_name) > _FULL_NAME_CHARACTERS_MAX:
+        raise InvalidError({"full_name": f"Expected at most {_FULL_NAME_CHARACTERS_MAX}"})
+    if "\0" in full_name or not is_utf8(full_name):
+        raise InvalidError({"full_name": "Expected text"})
+    if counter_id is not None and not 1 <= counter_id <= ID_MAX:
+        raise InvalidError({"counter_id": f"Expected 1..{ID_MAX}"})
 
 
 def lock_ms(policy: LoginPolicy, failures: int, failures_max: int) -> int:

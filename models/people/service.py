@@ -21,6 +21,7 @@ from models.people.rules import (
     ApiKey,
     InvalidCredentialsError,
     KeyExistsError,
+    LockedOutError,
     LoginPolicy,
     NewUser,
     Role,
@@ -166,14 +167,32 @@ class PeopleService:
         return await self._database.run(change)
 
     async def change_user(
-        self, username: str, change: UserChange, actor: Actor, *, now_ms: int
+        self,
+        username: str,
+        change: UserChange,
+        actor: Actor,
+        *,
+        now_ms: int,
+        password: str | None = None,
     ) -> User:
-        """Change a user; raises UserNotFoundError or LastAdminError."""
-        return await self._database.run(
-            lambda connection: accounts.change_user(
-                connection, username, change, actor, now_ms=now_ms
+        """Change a user, with a new password or without, all or nothing.
+
+        Raises UserNotFoundError or LastAdminError.
+        """
+        new_hash = None
+        if password is not None:
+            check_password("password", password)
+            new_hash = await self._hash(password)
+
+        def work(connection: Connection) -> User:
+            user = accounts.change_user(connection, username, change, actor, now_ms=now_ms)
+            if new_hash is None:
+                return user
+            return accounts.set_password(
+                connection, user, new_hash, actor, kept_session=None, now_ms=now_ms
             )
-        )
+
+        return await self._database.run(work)
 
     async def users(self) -> list[User]:
         """Return all users, by age."""
@@ -218,6 +237,12 @@ class PeopleService:
             )
         )
 
+    async def note(self, actor: Actor, change: Change, *, now_ms: int) -> None:
+        """Put into the audit log what a person did in a domain that does not keep one itself."""
+        await self._database.run(
+            lambda connection: audit.add(connection, actor, change, now_ms=now_ms)
+        )
+
     async def make_first_admin(self, *, now_ms: int) -> bool:
         """Make the user `admin` where there is no user at all; say whether it made one."""
         if await self._database.read(users.count) > 0:
@@ -258,7 +283,13 @@ class PeopleService:
         self._waiting += 1
         try:
             async with self._turns:
-                attempt = await self._begin(actor, now_ms=now_ms)
+                try:
+                    attempt = await self._begin(actor, now_ms=now_ms)
+                except LockedOutError:
+                    await self._database.run(
+                        lambda connection: logins.note_locked(connection, actor, now_ms=now_ms)
+                    )
+                    raise
                 matches = await self._in_thread(
                     lambda: is_password(attempt.password_hash, password)
                 )

@@ -205,6 +205,14 @@ def test_start_page_shows_the_address_it_was_asked_at(http: httpx.Client) -> Non
     assert ">http://queues.example:8443</span>/api/queue/message" in page
 
 
+def test_start_page_shows_the_scheme_that_the_proxy_was_asked_by(http: httpx.Client) -> None:
+    headers = {"Host": "queues.example", "X-Forwarded-Proto": "https"}
+
+    assert ">https://queues.example</span>/api/queue/message" in http.get("/", headers=headers).text
+    chosen = http.get("/?lang=vi", headers=headers, follow_redirects=False)
+    assert "Secure" in chosen.headers["Set-Cookie"]
+
+
 @pytest.mark.parametrize(
     "host", ['"><script>alert(0)</script>', "two words.example", "evil;rm -rf", "[::1"]
 )

@@ -149,19 +149,27 @@ def test_page_of_another_site_is_refused_before_it_is_a_socket(keyed: Live) -> N
     assert json.loads(refusal.value.response.body)["code"] == "foreign_origin"
 
 
-def test_foreign_name_of_an_open_server_is_refused(live: Live) -> None:
+@pytest.mark.parametrize("more", ["", "&sid="])
+def test_foreign_name_of_an_open_server_is_refused(live: Live, more: str) -> None:
     answer = httpx.get(
-        f"{live.url}/socket.io/?EIO=4&transport=polling", headers={"Host": "rebound.example"}
+        f"{live.url}/socket.io/?EIO=4&transport=polling{more}", headers={"Host": "rebound.example"}
     )
 
     assert answer.status_code == 403
     assert answer.json()["code"] == "foreign_host"
 
 
-def test_stranger_behind_a_proxy_of_an_open_server_is_refused(live: Live) -> None:
+@pytest.mark.parametrize(
+    "path",
+    [
+        *("/ws/messages", "/ws/messages?sid=1", "/api/queue/stream?sid=1"),
+        "/socket.io/?EIO=4&transport=websocket&sid=",
+    ],
+)
+def test_stranger_behind_a_proxy_of_an_open_server_is_refused(live: Live, path: str) -> None:
     with (
         pytest.raises(InvalidStatus) as refusal,
-        raw(live.url, additional_headers={"X-Forwarded-For": "203.0.113.7"}),
+        raw(live.url, path, additional_headers={"X-Forwarded-For": "203.0.113.7"}),
     ):
         pass
 
@@ -180,7 +188,7 @@ def test_no_more_than_so_many_are_let_in(start_live: StartLive) -> None:
     live = start_live(SOCKETS_MAX="1")
     with raw(live.url) as client:
         client.next("connected")
-        with pytest.raises(InvalidStatus) as refusal, raw(live.url):
+        with pytest.raises(InvalidStatus) as refusal, raw(live.url, "/ws/messages?sid=1"):
             pass
         polling = httpx.get(f"{live.url}/socket.io/?EIO=4&transport=polling")
 

@@ -5,10 +5,12 @@ import inspect
 import pytest
 from engineio import AsyncServer as EngineServer
 from engineio.async_socket import AsyncSocket
+from engineio.exceptions import EngineIOError
 from socketio import AsyncServer
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.frames import Frame, Opcode
 
+from api.live.engine import read_packet
 from api.live.packets import Packet, SocketioForm, frame
 
 
@@ -17,6 +19,12 @@ def test_frame_made_beforehand_is_the_librarys(length: int) -> None:
     text = b"x" * length
 
     assert frame(text) == Frame(Opcode.TEXT, text).serialize(mask=False)
+
+
+@pytest.mark.parametrize("text", ["", "²", "7", "x"])
+def test_what_is_no_packet_is_refused(text: str) -> None:
+    with pytest.raises(EngineIOError):
+        read_packet(text)
 
 
 def test_packet_leaves_out_what_was_seen() -> None:

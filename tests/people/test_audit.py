@@ -4,6 +4,7 @@ import pytest
 
 from models.audit import Actor
 from models.people.rules import (
+    LockedOutError,
     Role,
     Scope,
     UserChange,
@@ -63,6 +64,18 @@ async def test_log_ins_are_in_the_log_with_the_reason_and_without_the_password(
     ]
     assert entries[0].actor.address == "192.0.2.1"
     assert "wrong" not in repr(entries)
+
+
+async def test_who_tries_while_the_name_is_locked_is_in_the_log(house: House) -> None:
+    await house.add()
+    for _ in range(house.policy.user_failures_max):
+        await house.fail("lan")
+
+    with pytest.raises(LockedOutError):
+        await house.log_in("lan", "good password")
+
+    newest = (await house.service.audit_log(count=1))[0].change
+    assert (newest.action, newest.details) == ("login_failed", {"reason": "locked"})
 
 
 async def test_what_is_refused_changes_and_logs_nothing(house: House) -> None:
