@@ -80,13 +80,19 @@ class Stage:
             self.up.process.kill()
             self.up.start(f"again{next(self.starts)}.log")
         elif victim == "api":  # master and workers, at the same moment
-            os.killpg(self.up.children()["api"], signal.SIGKILL)
+            os.killpg(self._find(victim), signal.SIGKILL)
         elif victim == "database":
             assert self.postgresql is not None
             self.postgresql.kill()
             self.postgresql.start()
         else:
-            os.kill(self.up.children()[victim], signal.SIGKILL)
+            os.kill(self._find(victim), signal.SIGKILL)
+
+    def _find(self, victim: str) -> int:
+        """Return its process id; one that just ended is about to be started again."""
+        pid = wait_until(lambda: self.up.children().get(victim), f"{victim} runs")
+        assert isinstance(pid, int)
+        return pid
 
 
 @pytest.fixture
