@@ -31,6 +31,7 @@ from api.people import routes as people
 from api.supervisor.addresses import reachable
 from models.database import Database
 from models.messages import facts
+from models.messages.rules import ATTEMPTS_DEFAULT, LEASE_DEFAULT_MS
 from models.messages.service import MessageLimits, MessageService
 from models.secrets import Secrets
 from models.settings import Settings, host_of, is_loopback
@@ -77,6 +78,9 @@ class Application:
                 flush_rows_max=settings.flush_rows_max,
                 flush_waiting_max=settings.flush_waiting_max,
                 long_polls_max=settings.long_polls_max,
+                # A default of the contract above its limit is the limit.
+                attempts_default=min(ATTEMPTS_DEFAULT, settings.attempts_max),
+                lease_default_ms=min(LEASE_DEFAULT_MS, settings.lease_max_s * 1000),
             ),
         )
         self._tail: Final = StreamTail(

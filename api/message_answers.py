@@ -17,6 +17,7 @@ REFUSALS: Final[Mapping[int, Answer]] = {
     429: Answer(description="Too much is under way; try again", body=wire.MessagesError),
     503: Answer(description="The database is away; try again", body=wire.MessagesError),
 }
+NO_QUEUE: Final = Answer(description="No such queue", body=wire.MessagesError)
 # Of what needs a lease.
 NOT_HELD: Final[Mapping[int, Answer]] = {
     400: INVALID,

@@ -9,7 +9,7 @@ from falcon.asgi import Request, Response
 from api import message_batch_bodies as batches
 from api import message_bodies as wire
 from api.caller import HttpCaller
-from api.message_answers import INVALID, KEY, REFUSALS, BatchesResource, MessagesResource
+from api.message_answers import INVALID, KEY, NO_QUEUE, REFUSALS, BatchesResource, MessagesResource
 from api.operations import Answer, operation
 from models.errors import StanchionError
 from models.messages.rules import Held, MessageNotFoundError, Rejection, internal_id
@@ -35,6 +35,7 @@ class EnqueueBatchResource(BatchesResource):
         answers={
             201: Answer(description="All are on disk", body=wire.QueuedBatch),
             400: INVALID,
+            404: NO_QUEUE,
             **REFUSALS,
         },
         security=KEY,
@@ -56,6 +57,7 @@ class DequeueBatchResource(MessagesResource):
         answers={
             200: Answer(description="Messages, leased to the caller", body=batches.LeasedBatch),
             400: INVALID,
+            404: NO_QUEUE,
             **REFUSALS,
         },
         security=KEY,

@@ -9,7 +9,9 @@ from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 
 from api.reading import Body
 from models.clock import iso_utc
+from models.messages.policies import QUEUE_NAME_PATTERN
 from models.messages.rules import (
+    DEFAULT_QUEUE,
     Counts,
     Enqueued,
     Lease,
@@ -22,6 +24,7 @@ Name = Annotated[str, Meta(min_length=1, max_length=255, pattern=r"^[^\x00-\x1f\
 Token = Annotated[str, Meta(min_length=1, max_length=64, pattern=r"^[^\x00-\x1f\x7f]+$")]
 Seconds = Annotated[int, Meta(ge=1, le=31_536_000)]
 Timeout = Annotated[int, Meta(ge=0, le=3_600, description="seconds to wait; 0 does not wait")]
+QueueName = Annotated[str, Meta(pattern=QUEUE_NAME_PATTERN, description="a queue that was made")]
 Priority = Annotated[int, Meta(ge=0, le=9, description="9 is delivered first")]
 Attempts = Annotated[int, Meta(ge=1, le=10_000)]
 Payload = Annotated[
@@ -42,6 +45,7 @@ class NewMessageBody(Body, frozen=True):
     priority: Priority = 0
     max_attempts: Attempts | None = None
     ack_timeout_seconds: Seconds | None = None
+    queue: QueueName = DEFAULT_QUEUE
 
 
 class BatchBody(Body, frozen=True):
@@ -64,6 +68,13 @@ class DequeueQuery(Body, frozen=True):
     type: Name | None = None
     consumer_id: Name | None = None
     ack_timeout_seconds: Seconds | None = None
+    queue: QueueName = DEFAULT_QUEUE
+
+
+class CountQuery(Body, frozen=True):
+    """Which messages to count: those of one queue, or all."""
+
+    queue: QueueName | None = None
 
 
 class HeldBody(Body, frozen=True):
@@ -271,14 +282,19 @@ def metrics(counts: Counts) -> Metrics:
 def status(of: QueueStatus) -> Status:
     """Answer in detail."""
     return Status(
-        counts=StateCounts(**_numbers(of.counts)),
+        counts=state_counts(of.counts),
         by_type={
             type_: TypeCounts(queued=counts.queued, processing=counts.processing)
             for type_, counts in sorted(of.by_type.items())
         },
-        oldest_queued=_moment_or_none(of.oldest_queued_at_ms),
-        newest_queued=_moment_or_none(of.newest_queued_at_ms),
+        oldest_queued=moment_or_none(of.oldest_queued_at_ms),
+        newest_queued=moment_or_none(of.newest_queued_at_ms),
     )
+
+
+def state_counts(counts: Counts) -> StateCounts:
+    """Answer how many there are in each state."""
+    return StateCounts(**_numbers(counts))
 
 
 def _numbers(counts: Counts) -> dict[str, int]:
@@ -286,7 +302,8 @@ def _numbers(counts: Counts) -> dict[str, int]:
     return {name: getattr(counts, name) for name in names}
 
 
-def _moment_or_none(at_ms: int | None) -> str | None:
+def moment_or_none(at_ms: int | None) -> str | None:
+    """Return a moment as the wire writes it."""
     return None if at_ms is None else moment(at_ms)
 
 

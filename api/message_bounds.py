@@ -5,9 +5,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from msgspec import UnsetType
+
 from api.message_bodies import DequeueQuery, NewMessageBody
 from models.errors import InvalidError
-from models.messages.rules import ATTEMPTS_DEFAULT, LEASE_DEFAULT_MS, LeaseRequest, NewMessage
+from models.messages.rules import LeaseRequest, NewMessage
 
 _TIMEOUT_DEFAULT_S: Final = 30
 # An answer that names every message of a large batch helps nobody.
@@ -24,7 +26,7 @@ class Wish:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MessageBounds:
-    """The limits of one request. A default of the contract above its limit is the limit."""
+    """The limits of one request; what it leaves open its queue decides, then the server."""
 
     body_bytes_max: int
     batch_body_bytes_max: int
@@ -75,10 +77,23 @@ class MessageBounds:
                 lock_token=f"lt_{secrets.token_urlsafe(16)}",
                 type=query.type,
                 lease_ms=lease_ms,
+                queue=query.queue,
             )
             for _ in range(count)
         ]
         return Wish(requests, timeout_s)
+
+    def check_settings(
+        self, ack_timeout_seconds: int | UnsetType | None, max_attempts: int | UnsetType | None
+    ) -> None:
+        """Raise InvalidError when a queue shall give messages more than a request may ask for."""
+        faults: dict[str, str] = {}
+        if ack_timeout_seconds and ack_timeout_seconds > self.lease_max_s:
+            faults["ack_timeout_seconds"] = f"Expected `int` <= {self.lease_max_s}"
+        if max_attempts and max_attempts > self.attempts_max:
+            faults["max_attempts"] = f"Expected `int` <= {self.attempts_max}"
+        if faults:
+            raise InvalidError(faults)
 
     def check_count(self, name: str, count: int) -> None:
         """Raise InvalidError when somebody asks for too many messages."""
@@ -101,13 +116,9 @@ class MessageBounds:
     def _new_message(self, body: NewMessageBody, where: str) -> NewMessage:
         attempts, seconds = body.max_attempts, body.ack_timeout_seconds
         faults: dict[str, str] = {}
-        if attempts is None:
-            attempts = min(ATTEMPTS_DEFAULT, self.attempts_max)
-        elif attempts > self.attempts_max:
+        if attempts is not None and attempts > self.attempts_max:
             faults[f"{where}max_attempts"] = f"Expected `int` <= {self.attempts_max}"
-        if seconds is None:
-            seconds = min(LEASE_DEFAULT_MS // 1000, self.lease_max_s)
-        elif seconds > self.lease_max_s:
+        if seconds is not None and seconds > self.lease_max_s:
             faults[f"{where}ack_timeout_seconds"] = f"Expected `int` <= {self.lease_max_s}"
         try:
             payload = str(memoryview(body.payload), "utf-8")
@@ -123,5 +134,6 @@ class MessageBounds:
             type=body.type,
             priority=body.priority,
             max_attempts=attempts,
-            lease_ms=seconds * 1000,
+            lease_ms=None if seconds is None else seconds * 1000,
+            queue=body.queue,
         )

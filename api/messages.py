@@ -8,8 +8,17 @@ from falcon.asgi import App, Request, Response
 from msgspec import UNSET
 
 from api import message_bodies as wire
+from api import message_queues
 from api.caller import HttpCaller
-from api.message_answers import INVALID, KEY, NOT_HELD, REFUSALS, MessagesResource, NoMessagesError
+from api.message_answers import (
+    INVALID,
+    KEY,
+    NO_QUEUE,
+    NOT_HELD,
+    REFUSALS,
+    MessagesResource,
+    NoMessagesError,
+)
 from api.message_batches import (
     AckBatchResource,
     DequeueBatchResource,
@@ -38,6 +47,7 @@ class MessageResource(MessagesResource):
         answers={
             201: Answer(description="It is on disk", body=wire.QueuedMessage),
             400: INVALID,
+            404: NO_QUEUE,
             **REFUSALS,
         },
         security=KEY,
@@ -55,7 +65,10 @@ class MessageResource(MessagesResource):
         answers={
             200: Answer(description="A message, leased to the caller", body=wire.LeasedMessage),
             400: INVALID,
-            404: Answer(description="No message came in time", body=wire.MessagesError),
+            404: Answer(
+                description="No message came in time, or there is no such queue",
+                body=wire.MessagesError,
+            ),
             **REFUSALS,
         },
         security=KEY,
@@ -158,12 +171,18 @@ class MetricsResource(MessagesResource):
 
     @operation(
         "Count messages",
-        answers={200: Answer(description="The counts", body=wire.Metrics), **REFUSALS},
+        query=wire.CountQuery,
+        answers={
+            200: Answer(description="The counts", body=wire.Metrics),
+            400: INVALID,
+            404: NO_QUEUE,
+            **REFUSALS,
+        },
         security=KEY,
     )
-    async def on_get(self, _req: Request, resp: Response) -> None:
-        """Return how many messages are in each state."""
-        resp.data = wire.encode(wire.metrics((await self._service.status()).counts))
+    async def on_get(self, _req: Request, resp: Response, *, query: wire.CountQuery) -> None:
+        """Return how many messages are in each state, in one queue or in all."""
+        resp.data = wire.encode(wire.metrics((await self._service.status(query.queue)).counts))
 
 
 class StatusResource(MessagesResource):
@@ -171,12 +190,18 @@ class StatusResource(MessagesResource):
 
     @operation(
         "Describe the queue",
-        answers={200: Answer(description="The queue", body=wire.Status), **REFUSALS},
+        query=wire.CountQuery,
+        answers={
+            200: Answer(description="The queue", body=wire.Status),
+            400: INVALID,
+            404: NO_QUEUE,
+            **REFUSALS,
+        },
         security=KEY,
     )
-    async def on_get(self, _req: Request, resp: Response) -> None:
-        """Return the counts, by type too, and the age of what waits."""
-        resp.data = wire.encode(wire.status(await self._service.status()))
+    async def on_get(self, _req: Request, resp: Response, *, query: wire.CountQuery) -> None:
+        """Return the counts, by type too, and the age of what waits, in one queue or in all."""
+        resp.data = wire.encode(wire.status(await self._service.status(query.queue)))
 
 
 def add_routes(
@@ -199,6 +224,7 @@ def add_routes(
         ("/api/queue/metrics", MetricsResource(service, bounds, now_ms)),
         ("/api/queue/status", StatusResource(service, bounds, now_ms)),
         ("/api/queue/stream", StreamResource()),
+        *message_queues.routes_of(service, bounds, now_ms),
     ]
     for path, resource in routes:
         app.add_route(path, resource)

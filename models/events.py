@@ -38,8 +38,8 @@ class Publisher(Protocol):
     def publish(self, domain: str, events: Sequence[Event]) -> None:
         """Take the events of one commit, in order."""
 
-    def wake(self, domain: str, arrived: Arrivals) -> None:
-        """Tell every process what has arrived for those who wait; may be lost."""
+    def wake(self, domain: str, arrived: Arrivals | None) -> None:
+        """Tell every process what has arrived for those who wait, None: anything; may be lost."""
 
 
 def stream_key(domain: str) -> str:
@@ -62,8 +62,10 @@ def decode_entry(fields: Mapping[bytes, bytes]) -> list[Event]:
     return [Event(name, data) for name, data in _decode(fields[_FIELD])]
 
 
-def encode_wake(process: str, arrived: Arrivals) -> bytes:
-    """Return a wake-up from a process."""
+def encode_wake(process: str, arrived: Arrivals | None) -> bytes:
+    """Return a wake-up from a process; None says that anything may have changed."""
+    if arrived is None:
+        return _encode((process, None))
     kinds = [(queue, type_, count) for (queue, type_), count in arrived.items()]
     return _encode((process, kinds if len(kinds) <= _KINDS_MAX else None))
 

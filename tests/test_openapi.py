@@ -64,7 +64,7 @@ def test_parameters_of_a_query_are_described(described: dict[str, Any]) -> None:
     parameters = described["paths"]["/api/queue/message"]["get"]["parameters"]
 
     assert {one["name"]: one["in"] for one in parameters} == dict.fromkeys(
-        ("timeout", "type", "consumer_id", "ack_timeout_seconds"), "query"
+        ("timeout", "type", "consumer_id", "ack_timeout_seconds", "queue"), "query"
     )
 
 

@@ -114,6 +114,13 @@ TABLE: Final[tuple[Row, ...]] = (
         methods=_READ,
         who=_WATCHERS,
     ),
+    Row(paths=("/api/queue/queues",), methods=_READ, who=_WATCHERS),
+    # What is in a queue goes with it.
+    Row(
+        paths=("/api/queue/queues",),
+        methods=("DELETE",),
+        who=Who(scopes=(Scope.MESSAGES,), roles=(Role.ADMIN,), open_without_keys=True),
+    ),
     # The contract leaves these open; who shows no key gets no words of consumers.
     Row(
         paths=("/api/queue/events",),

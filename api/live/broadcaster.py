@@ -45,7 +45,7 @@ class Broadcaster:
         self._client: Final = client
         self._kept_max: Final = kept_max
         self._commits: Final[deque[tuple[str, Sequence[Event]]]] = deque()
-        self._wakes: dict[str, dict[tuple[str, str | None], int]] = {}
+        self._wakes: dict[str, dict[tuple[str, str | None], int] | None] = {}
         self._has_news: Final = asyncio.Event()
 
     def publish(self, domain: str, events: Sequence[Event]) -> None:
@@ -58,9 +58,13 @@ class Broadcaster:
         self._commits.append((domain, events))
         self._has_news.set()
 
-    def wake(self, domain: str, arrived: Arrivals) -> None:
-        """Tell the other processes what arrived for consumers of a domain."""
+    def wake(self, domain: str, arrived: Arrivals | None) -> None:
+        """Tell the other processes what arrived for consumers of a domain; None: anything."""
         counts = self._wakes.setdefault(domain, {})
+        if arrived is None or counts is None:
+            self._wakes[domain] = None
+            self._has_news.set()
+            return
         for kind, count in arrived.items():
             counts[kind] = counts.get(kind, 0) + count
         self._has_news.set()

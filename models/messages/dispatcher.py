@@ -7,39 +7,28 @@ in force ends, and at a slow recheck, which is the truth behind the wake-ups.
 
 import asyncio
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Final
 
 import structlog
-from sqlalchemy import Connection
 
 from models.database import Database
 from models.errors import LimitError, UnavailableError
+from models.messages.claims import Claim, Claims
 from models.messages.gathering import Gathering
 from models.messages.line import Caller, LineKey, Lines, Waiter
-from models.messages.rules import Held, LapseWatch, Lease, LeaseRequest, Returned, Tally
-from models.messages.statements.counts import bump
-from models.messages.statements.lease import lease, lines_with_messages
-from models.messages.statements.settle import collect_lapsed, first_lease_end_ms, give_back
+from models.messages.policies import QueueNotFoundError
+from models.messages.registry import Registry
+from models.messages.rules import Held, LapseWatch, Lease, LeaseRequest, Returned
+from models.messages.statements.settle import give_back
 
 # Of two claims the later may find the earlier message: who came first would be served second.
 _FLIGHTS_MAX: Final = 1
-_LINES_TRIED_ONE_BY_ONE: Final = 3
 # How long nobody looks whether a waiting caller has hung up.
 _UNWATCHED_S: Final = 0.05
 # How long to wait before leases that nobody took are given back to a database that was away.
 _GIVE_BACK_PAUSES_S: Final = (0.5, 1.0, 2.0, 4.0, 8.0, 16.0)
 
 log: Final = structlog.get_logger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class _Claim:
-    """What one transaction brought; `looked` is (when, first end) if it looked for lapses."""
-
-    leases: list[Lease]
-    lapsed: list[Returned]
-    looked: tuple[int, int | None] | None
 
 
 class _Patience:
@@ -81,6 +70,7 @@ class Dispatcher:
         *,
         clock: Callable[[], int],
         shard: int,
+        registry: Registry,
         rows_max: int,
         waiters_max: int,
         leased: Callable[[Sequence[Lease]], None],
@@ -92,6 +82,7 @@ class Dispatcher:
         self._clock: Final = clock
         self._shard: Final = shard
         self._rows_max: Final = rows_max
+        self._claims: Final = Claims(registry, clock=clock, shard=shard, rows_max=rows_max)
         self._waiters_max: Final = waiters_max
         self._leased: Final = leased
         self._lapsed: Final = lapsed
@@ -111,8 +102,8 @@ class Dispatcher:
 
         The requests are of one line, each with a token of its own; as many as there are messages
         are granted, in one claim, none when the time is over. A caller who hung up gets no lease.
-        Raises LimitError with too many waiting already, and UnavailableError when the database is
-        away.
+        Raises QueueNotFoundError, LimitError with too many waiting already, and UnavailableError
+        when the database is away.
         """
         if self.waiter_count >= self._waiters_max:
             raise LimitError("long_polls_max", self._waiters_max)
@@ -173,10 +164,11 @@ class Dispatcher:
             flight.add_done_callback(self._flights.discard)
 
     async def _fly(self, groups: list[list[Waiter]], slot: int) -> None:
+        requests = [[one for waiter in group for one in waiter.tried] for group in groups]
         untaken: list[Lease] = []
         try:
             claim = await self._database.run(
-                lambda connection: self._claim(connection, groups, slot),
+                lambda connection: self._claims.take(connection, requests, self._watch, slot),
                 durable=False,
                 late=self._undo,
             )
@@ -195,42 +187,14 @@ class Dispatcher:
         if untaken:
             await self._give_back(untaken)
 
-    def _undo(self, claim: _Claim) -> None:
+    def _undo(self, claim: Claim) -> None:
         """Give back what a claim brought that nobody waited for any more."""
         if claim.leases:
             task = asyncio.create_task(self._give_back(claim.leases))
             self._flights.add(task)
             task.add_done_callback(self._flights.discard)
 
-    def _claim(
-        self, connection: Connection, groups: Sequence[Sequence[Waiter]], slot: int
-    ) -> _Claim:
-        """Look for lapsed leases if one may be there, then lease; runs in the database's thread."""
-        now_ms = self._clock()
-        tally = Tally()
-        lapsed: list[Returned] = []
-        looked = None
-        if self._watch.is_due(now_ms):
-            lapsed = collect_lapsed(connection, count=self._rows_max, now_ms=now_ms, tally=tally)
-            looked = (now_ms, first_lease_end_ms(connection))
-        leases: list[Lease] = []
-        for group in self._promising(connection, groups):
-            requests = [request for waiter in group for request in waiter.tried]
-            leases += lease(connection, requests, now_ms=now_ms, tally=tally)
-        bump(connection, self._shard + slot, tally)
-        return _Claim(leases, lapsed, looked)
-
-    def _promising(
-        self, connection: Connection, groups: Sequence[Sequence[Waiter]]
-    ) -> Sequence[Sequence[Waiter]]:
-        """Leave out lines without a message: with many, one question is cheaper than many tries."""
-        if len(groups) <= _LINES_TRIED_ONE_BY_ONE:
-            return groups
-        lines = [group[0].key for group in groups]
-        promising = lines_with_messages(connection, lines)
-        return [group for group, line in zip(groups, lines, strict=True) if line in promising]
-
-    def _hand_out(self, groups: Sequence[Sequence[Waiter]], claim: _Claim) -> list[Lease]:
+    def _hand_out(self, groups: Sequence[Sequence[Waiter]], claim: Claim) -> list[Lease]:
         """Answer the waiters that got a message; return the leases that nobody takes."""
         if claim.looked is not None:
             self._watch.looked(*claim.looked)
@@ -242,6 +206,9 @@ class Dispatcher:
         taken: list[Lease] = []
         untaken: list[Lease] = []
         for waiter in _all(groups):
+            if waiter.key[0] in claim.unknown:
+                waiter.fail(QueueNotFoundError(waiter.key[0]))
+                continue
             tokens = [request.lock_token for request in waiter.tried]
             given = [by_token[token] for token in tokens if token in by_token]
             if not given:

@@ -39,8 +39,8 @@ class NewMessage:
     payload: str
     type: str | None = None
     priority: int = 0
-    max_attempts: int = ATTEMPTS_DEFAULT
-    lease_ms: int = LEASE_DEFAULT_MS
+    max_attempts: int | None = None  # None: the queue's, else the server's
+    lease_ms: int | None = None
     queue: str = DEFAULT_QUEUE
 
 

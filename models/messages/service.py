@@ -11,7 +11,11 @@ from models.messages import facts, writes
 from models.messages.dispatcher import Dispatcher
 from models.messages.group_commit import GroupCommit
 from models.messages.line import Caller, LineKey
+from models.messages.queues import Queues
+from models.messages.registry import Registry
 from models.messages.rules import (
+    ATTEMPTS_DEFAULT,
+    LEASE_DEFAULT_MS,
     Enqueued,
     Extension,
     Held,
@@ -31,6 +35,8 @@ class MessageLimits:
     flush_rows_max: int = 500
     flush_waiting_max: int = 10_000
     long_polls_max: int = 10_000
+    attempts_default: int = ATTEMPTS_DEFAULT  # where neither message nor queue says
+    lease_default_ms: int = LEASE_DEFAULT_MS
 
 
 class MessageService:
@@ -64,7 +70,14 @@ class MessageService:
                 committed=committed,
             )
 
-        self._enqueues = group(writes.Enqueue(shard), self._tell_enqueued)
+        self._registry: Final = Registry()
+        enqueue = writes.Enqueue(
+            shard,
+            self._registry,
+            attempts_default=limits.attempts_default,
+            lease_default_ms=limits.lease_default_ms,
+        )
+        self._enqueues = group(enqueue, self._tell_enqueued)
         self._acks = group(writes.Acknowledge(shard + 2), self._tell_acknowledged)
         self._nacks = group(writes.Reject(shard + 4), self._tell_rejected)
         self._touches = group(writes.Extend())
@@ -72,10 +85,14 @@ class MessageService:
             database,
             clock=clock,
             shard=shard + 6,
+            registry=self._registry,
             rows_max=rows_max,
             waiters_max=limits.long_polls_max,
             leased=self._tell_leased,
             lapsed=self._tell_lapsed,
+        )
+        self.queues: Final = Queues(
+            database, self._registry, shard=shard + 7, changed=self._tell_changed
         )
 
     @property
@@ -86,7 +103,8 @@ class MessageService:
     async def enqueue(self, messages: Sequence[NewMessage], *, now_ms: int) -> Enqueued:
         """Store messages, all or none, in order.
 
-        Raises LimitError when too many rows wait to be written.
+        Raises QueueNotFoundError, QueueFullError, or LimitError when too many rows wait to be
+        written.
         """
         return await self._enqueues.submit(messages, now_ms=now_ms, weight=len(messages))
 
@@ -95,7 +113,8 @@ class MessageService:
     ) -> Lease | None:
         """Give the next message to a consumer, waiting up to `timeout_s`; None if there is none.
 
-        Priority first, then age. A lease that ran out can be given again at once.
+        Priority first, then age. A lease that ran out can be given again at once. While the queue
+        is paused there is none. Raises QueueNotFoundError.
         """
         leases = await self._dispatcher.lease([request], timeout_s=timeout_s, caller=caller)
         return leases[0] if leases else None
@@ -153,12 +172,20 @@ class MessageService:
         """Extend leases, each for itself: its new end, or the error that refuses it."""
         return await self._touches.submit_many(extensions, now_ms=now_ms)
 
-    async def status(self) -> QueueStatus:
-        """Return the counts and the ends of the line, as of one moment."""
-        return await self._database.read(writes.read_status)
+    async def status(self, queue: str | None = None) -> QueueStatus:
+        """Return the counts and the ends of the line, as of one moment; of one queue or of all.
+
+        Raises QueueNotFoundError.
+        """
+        return await self._database.read(lambda connection: writes.read_status(connection, queue))
 
     def wake(self, arrived: Arrivals | None) -> None:
-        """Try the waiting consumers: another process has put messages in."""
+        """Try the waiting consumers: another process has put messages in.
+
+        None says that anything may have changed, the settings of queues too.
+        """
+        if arrived is None:
+            self._registry.forget()
         self._dispatcher.wake(arrived)
 
     def set_recheck(self, recheck_s: float) -> None:
@@ -176,6 +203,10 @@ class MessageService:
             await group.close()
 
     # --- Telling, after the commit ---
+
+    def _tell_changed(self) -> None:
+        self._dispatcher.wake(None)
+        self._publisher.wake(facts.DOMAIN, None)
 
     def _tell(self, events: list[Event], arrived: dict[LineKey, int]) -> None:
         if arrived:

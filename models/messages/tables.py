@@ -94,6 +94,16 @@ counter: Final = Table(
     Column("n", BigInteger, nullable=False),
 )
 
+# Queues that somebody made; "default" is always there and has a row once its settings change.
+queue: Final = Table(
+    "message_queue",
+    metadata,
+    Column("name", String(128), primary_key=True),
+    Column("settings", Text, nullable=False),  # JSON of policies.QueueSettings
+    Column("created_at_ms", BigInteger, nullable=False),
+    Column("updated_at_ms", BigInteger, nullable=False),
+)
+
 mark: Final = Table(
     "message_mark",
     metadata,

@@ -10,6 +10,9 @@ from typing import Any, Final, Protocol, TypeVar
 from sqlalchemy import Connection, Row
 
 from models.errors import StanchionError
+from models.messages.policies import QueueNotFoundError, QueueSettings
+from models.messages.registry import Registry
+from models.messages.room import find_refusals
 from models.messages.rules import (
     DEFAULT_QUEUE,
     NO_REASON,
@@ -32,6 +35,7 @@ from models.messages.rules import (
 )
 from models.messages.statements import counts, settle
 from models.messages.statements.enqueue import enqueue
+from models.messages.statements.queues import hold, read_settings
 
 Item = TypeVar("Item")
 Outcome = TypeVar("Outcome")
@@ -52,10 +56,19 @@ class ShardedWrite(Protocol[ItemIn_contra, OutcomeOut_co]):
 
 
 class Enqueue:
-    """Store groups of new messages, each all or none."""
+    """Store groups of new messages, each all or none.
 
-    def __init__(self, shard: int) -> None:
+    A group for a queue that is not there, or is full, is refused. How full a queue is, is read from
+    the counters: what other transactions write at the same moment may come on top.
+    """
+
+    def __init__(
+        self, shard: int, registry: Registry, *, attempts_default: int, lease_default_ms: int
+    ) -> None:
         self._shard: Final = shard
+        self._registry: Final = registry
+        self._attempts_default: Final = attempts_default
+        self._lease_default_ms: Final = lease_default_ms
 
     def __call__(
         self,
@@ -64,18 +77,43 @@ class Enqueue:
         *,
         now_ms: int,
         slot: int,
-    ) -> list[Enqueued]:
+    ) -> list[Enqueued | StanchionError]:
         """Write the items."""
+        names = {new.queue for group in items for new in group}
+        settings = self._settings(connection, names, now_ms)
+        refusals = find_refusals(connection, items, settings, names)
+        defaults = {
+            name: (
+                of_queue.max_attempts or self._attempts_default,
+                of_queue.lease_ms or self._lease_default_ms,
+            )
+            for name, of_queue in settings.items()
+        }
         tally = Tally()
-        ids = enqueue(
-            connection, [new for group in items for new in group], now_ms=now_ms, tally=tally
-        )
+        accepted = [
+            new for place, group in enumerate(items) if place not in refusals for new in group
+        ]
+        ids = enqueue(connection, accepted, defaults, now_ms=now_ms, tally=tally)
         counts.bump(connection, self._shard + slot, tally)
-        outcomes, start = [], 0
-        for group in items:
+        outcomes: list[Enqueued | StanchionError] = []
+        start = 0
+        for place, group in enumerate(items):
+            if refusal := refusals.get(place):
+                outcomes.append(refusal)
+                continue
             outcomes.append(Enqueued(ids[start : start + len(group)], now_ms))
             start += len(group)
         return outcomes
+
+    def _settings(
+        self, connection: Connection, names: set[str], now_ms: int
+    ) -> Mapping[str, QueueSettings]:
+        """Return the settings of the queues; those that may be deleted are held until the end."""
+        known = self._registry.settings(connection, now_ms=now_ms)
+        settings = {DEFAULT_QUEUE: known[DEFAULT_QUEUE]}
+        if names != {DEFAULT_QUEUE}:
+            settings |= hold(connection, names - {DEFAULT_QUEUE})
+        return settings
 
 
 class Acknowledge:
@@ -150,19 +188,27 @@ class Extend:
         ]
 
 
-def read_status(connection: Connection) -> QueueStatus:
-    """Read the counters and the ends of the line."""
+def read_status(connection: Connection, of_queue: str | None = None) -> QueueStatus:
+    """Read the counters and the ends of the line; raises QueueNotFoundError."""
+    if of_queue not in {None, DEFAULT_QUEUE} and of_queue not in read_settings(connection):
+        raise QueueNotFoundError(of_queue or "")
     total: dict[str, int] = {}
     by_type: dict[str, dict[str, int]] = {}
-    for _queue, type_, state, n in counts.read_counters(connection):
+    waiting: set[str] = set()
+    for queue, type_, state, n in counts.read_counters(connection):
+        if of_queue not in {None, queue}:
+            continue
         total[state] = total.get(state, 0) + n
+        if state == MessageState.QUEUED:
+            waiting.add(queue)
         if state in {MessageState.QUEUED, MessageState.PROCESSING}:
             of_type = by_type.setdefault(type_, {})
             of_type[state] = of_type.get(state, 0) + n
     ends = [
         end
+        for queue in sorted(waiting)
         for lane in range(PRIORITY_MAX + 1)
-        if (end := counts.ends_of_lane(connection, DEFAULT_QUEUE, lane))
+        if (end := counts.ends_of_lane(connection, queue, lane))
     ]
     return QueueStatus(
         counts=Counts(**total),

@@ -9,7 +9,7 @@ import pytest
 from models import clock
 from models.database import Database
 from models.events import Arrivals, Event
-from models.messages.rules import Lease, LeaseRequest, NewMessage
+from models.messages.rules import DEFAULT_QUEUE, Lease, LeaseRequest, NewMessage
 from models.messages.service import MessageLimits, MessageService
 
 
@@ -26,8 +26,8 @@ class Recorder:
         self.commits += 1
         self.events += events
 
-    def wake(self, domain: str, arrived: Arrivals) -> None:
-        assert arrived
+    def wake(self, domain: str, arrived: Arrivals | None) -> None:
+        assert arrived is None or arrived
         assert domain == "messages"
         self.wakes += 1
 
@@ -83,9 +83,10 @@ class Queue:
         lease_ms: int | None = None,
         timeout_s: float = 0,
         listener: Listener | None = None,
+        queue: str = DEFAULT_QUEUE,
     ) -> Lease | None:
         token = f"lt_{next(self._tokens)}"
-        request = LeaseRequest("tester", token, type_, lease_ms)
+        request = LeaseRequest("tester", token, type_, lease_ms, queue)
         return await self.service.lease(request, timeout_s=timeout_s, caller=listener or Listener())
 
     async def until_waiting(self, count: int) -> None:

@@ -197,7 +197,7 @@ async def test_batch_is_stored_in_order_and_together(queue: Queue) -> None:
 
 async def test_bad_row_in_a_group_fails_alone(queue: Queue) -> None:
     # The wire's own checks would have refused it; here the database does.
-    bad = NewMessage("{}", lease_ms=None)  # type: ignore[arg-type]
+    bad = NewMessage(None)  # type: ignore[arg-type]
     puts = [queue.put(NewMessage("{}")), queue.put(bad), queue.put(NewMessage("{}"))]
 
     outcomes = await asyncio.gather(*puts, return_exceptions=True)

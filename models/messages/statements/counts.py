@@ -75,6 +75,17 @@ def read_counters(connection: Connection) -> list[tuple[str, str, str, int]]:
     return [(row.queue, row.type, row.state, int(row.n)) for row in connection.execute(_COUNTS)]
 
 
+_WAITING: Final = select(func.coalesce(func.sum(tables.counter.c.n), 0)).where(
+    tables.counter.c.queue == bindparam("of_queue"),
+    tables.counter.c.state == MessageState.QUEUED.value,
+)
+
+
+def waiting(connection: Connection, queue: str) -> int:
+    """Return how many messages of a queue wait."""
+    return int(connection.execute(_WAITING, {"of_queue": queue}).scalar_one())
+
+
 def read_shards(connection: Connection) -> list[int]:
     """Return the shards that hold counters."""
     shards = select(tables.counter.c.shard).distinct().order_by(tables.counter.c.shard)

@@ -1,7 +1,7 @@
 """Storing new messages."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from sqlalchemy import Connection, text
@@ -31,14 +31,29 @@ _ENQUEUE_SQLITE: Final = text(
 
 
 def enqueue(
-    connection: Connection, messages: Sequence[NewMessage], *, now_ms: int, tally: Tally
+    connection: Connection,
+    messages: Sequence[NewMessage],
+    defaults: Mapping[str, tuple[int, int]],
+    *,
+    now_ms: int,
+    tally: Tally,
 ) -> list[int]:
-    """Store messages and return their ids, in order."""
+    """Store messages and return their ids, in order.
+
+    `defaults` has attempts and length of a lease, by queue, for messages that do not say.
+    """
     kinds = Counter((new.queue, new.type) for new in messages)
     for (queue, type_), count in kinds.items():
         tally.move(queue, type_, target=MessageState.QUEUED, count=count)
     rows = rows_as_json(
-        (new.queue, lane_of(new.priority), new.type, new.payload, new.max_attempts, new.lease_ms)
+        (
+            new.queue,
+            lane_of(new.priority),
+            new.type,
+            new.payload,
+            new.max_attempts or defaults[new.queue][0],
+            new.lease_ms or defaults[new.queue][1],
+        )
         for new in messages
     )
     parameters = {"rows": rows, "now_ms": now_ms}

@@ -1,0 +1,123 @@
+"""How a queue behaves: what whoever runs it may set, checked by its types; no I/O, no clock."""
+
+import re
+from typing import Annotated, Final
+
+import msgspec
+from msgspec import Meta, Struct
+
+from models.errors import ConflictError, InvalidError, LimitError, NotFoundError
+
+QUEUE_NAME_PATTERN: Final = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$"
+_QUEUE_NAME: Final = re.compile(QUEUE_NAME_PATTERN)
+
+Milliseconds = Annotated[int, Meta(ge=1_000, le=31_536_000_000)]
+
+
+class QueueSettings(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """The settings of one queue; None leaves the choice to the message and the server."""
+
+    # While it is paused nobody gets a message; messages may come in and leases may be settled.
+    paused: bool = False
+    # Defaults for messages that do not say.
+    lease_ms: Milliseconds | None = None
+    max_attempts: Annotated[int, Meta(ge=1, le=10_000)] | None = None
+    # With so many messages waiting, more are refused.
+    waiting_max: Annotated[int, Meta(ge=1, le=1_000_000_000)] | None = None
+
+
+NO_SETTINGS: Final = QueueSettings()
+_encode: Final = msgspec.json.Encoder().encode
+_decoder: Final = msgspec.json.Decoder(QueueSettings)
+
+
+class QueueNotFoundError(NotFoundError):
+    """Nobody made a queue of this name."""
+
+    code = "QUEUE_NOT_FOUND"
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name)
+        self.name = name
+
+    def __str__(self) -> str:
+        return f"queue {self.name} does not exist"
+
+
+class QueueExistsError(ConflictError):
+    """A queue of this name was made before."""
+
+    code = "QUEUE_EXISTS"
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name)
+        self.name = name
+
+    def __str__(self) -> str:
+        return f"queue {self.name} exists already"
+
+
+class QueueNotEmptyError(ConflictError):
+    """Messages of the queue wait, are held or are dead: it is deleted by force only."""
+
+    code = "QUEUE_NOT_EMPTY"
+
+    def __init__(self, name: str, count: int) -> None:
+        super().__init__(name, count)
+        self.name = name
+        self.count = count
+
+    def __str__(self) -> str:
+        return f"queue {self.name} holds {self.count} messages, expected none"
+
+
+class QueueInUseError(ConflictError):
+    """The queue is always there and cannot be deleted."""
+
+    code = "QUEUE_PERMANENT"
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name)
+        self.name = name
+
+    def __str__(self) -> str:
+        return f"queue {self.name} is always there"
+
+
+class QueueFullError(LimitError):
+    """So many messages wait in the queue that it takes no more for now."""
+
+    code = "QUEUE_FULL"
+
+    def __init__(self, name: str, waiting_max: int) -> None:
+        super().__init__(f"waiting_max of queue {name}", waiting_max)
+        self.args = (name, waiting_max)  # so that the error can be pickled
+        self.name = name
+
+
+def check_queue_name(name: str) -> None:
+    """Raise InvalidError unless a queue may be called so."""
+    if not _QUEUE_NAME.fullmatch(name):
+        expected = "Expected 1 to 128 letters, digits, dots, dashes or underscores, no sign first"
+        raise InvalidError({"name": expected})
+
+
+def changed(settings: QueueSettings, changes: dict[str, object]) -> QueueSettings:
+    """Return settings with some fields set anew, None for the default; raises InvalidError."""
+    merged = {**msgspec.to_builtins(settings), **changes}
+    kept = {name: value for name, value in merged.items() if value is not None}
+    try:
+        return msgspec.convert(kept, QueueSettings)
+    except msgspec.ValidationError as error:
+        reason, _, path = str(error).partition(" - at `$.")
+        raise InvalidError({path.rstrip("`") or "settings": reason}) from None
+
+
+def settings_to_text(settings: QueueSettings) -> str:
+    """Return settings as they are stored."""
+    return _encode(settings).decode()
+
+
+def settings_of_text(text: str) -> QueueSettings:
+    """Return stored settings."""
+    return _decoder.decode(text)
