@@ -70,6 +70,7 @@ class NackOutcome(_Outcome, frozen=True, kw_only=True):
 
     attempt_count: int | UnsetType = UNSET
     max_attempts: int | UnsetType = UNSET
+    due_at: str | UnsetType = UNSET
 
 
 class AckOutcomes(Struct, frozen=True):
@@ -131,6 +132,7 @@ def _nack_outcome(message_id: str, outcome: Returned | StanchionError) -> NackOu
         status=outcome.state.value,
         attempt_count=outcome.attempt_count,
         max_attempts=outcome.max_attempts,
+        due_at=wire.moment_or_unset(outcome.due_at_ms),
     )
 
 

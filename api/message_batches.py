@@ -45,7 +45,7 @@ class EnqueueBatchResource(BatchesResource):
         messages = self._bounds.new_messages(body.messages)
         stored = await self._service.enqueue(messages, now_ms=self._now_ms())
         resp.status = HTTPStatus.CREATED
-        resp.data = wire.encode(wire.queued_batch(stored))
+        resp.data = wire.encode(wire.queued_batch(stored, body.messages))
 
 
 class DequeueBatchResource(MessagesResource):
@@ -122,7 +122,7 @@ class NackBatchResource(BatchesResource):
         self._bounds.check_length("messages", body.messages)
         outcomes = await _settle(
             body.messages,
-            lambda item, held: Rejection(held, item.error),
+            lambda item, held: Rejection(held, item.error, item.delay_seconds * 1000),
             lambda rejections: self._service.reject_many(rejections, now_ms=self._now_ms()),
         )
         resp.data = wire.encode(batches.nack_outcomes(body.messages, outcomes))

@@ -1,7 +1,7 @@
 """The wire of messages: what comes in, what goes out. Source: the messages contract."""
 
 import functools
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Annotated, ClassVar, Final
 
 import msgspec
@@ -23,6 +23,7 @@ from models.messages.rules import (
 Name = Annotated[str, Meta(min_length=1, max_length=255, pattern=r"^[^\x00-\x1f\x7f]+$")]
 Token = Annotated[str, Meta(min_length=1, max_length=64, pattern=r"^[^\x00-\x1f\x7f]+$")]
 Seconds = Annotated[int, Meta(ge=1, le=31_536_000)]
+Delay = Annotated[int, Meta(ge=0, le=31_536_000, description="seconds in which nobody gets it")]
 Timeout = Annotated[int, Meta(ge=0, le=3_600, description="seconds to wait; 0 does not wait")]
 QueueName = Annotated[str, Meta(pattern=QUEUE_NAME_PATTERN, description="a queue that was made")]
 Priority = Annotated[int, Meta(ge=0, le=9, description="9 is delivered first")]
@@ -46,6 +47,7 @@ class NewMessageBody(Body, frozen=True):
     max_attempts: Attempts | None = None
     ack_timeout_seconds: Seconds | None = None
     queue: QueueName = DEFAULT_QUEUE
+    delay_seconds: Delay = 0
 
 
 class BatchBody(Body, frozen=True):
@@ -103,6 +105,7 @@ class NackBody(Body, frozen=True):
 
     lock_token: Token
     error: str | None = None
+    delay_seconds: Delay = 0
 
 
 class TouchBody(Body, frozen=True):
@@ -118,7 +121,7 @@ class TouchBody(Body, frozen=True):
 
 
 class QueuedMessage(Struct, frozen=True):
-    """A message that is on disk."""
+    """A message that is on disk; `delayed` until `due_at`, if that is asked for, else `queued`."""
 
     id: str
     type: str | None
@@ -126,6 +129,7 @@ class QueuedMessage(Struct, frozen=True):
     priority: int
     status: str
     created_at: str
+    due_at: str | UnsetType = UNSET
 
 
 class LeasedMessage(Struct, frozen=True):
@@ -168,12 +172,13 @@ class Acknowledged(Struct, frozen=True):
 
 
 class Rejected(Struct, frozen=True):
-    """A message that waits again (`queued`) or had its last attempt (`dead`)."""
+    """A message that waits again (`queued`, `delayed`) or had its last attempt (`dead`)."""
 
     id: str
     status: str
     attempt_count: int
     max_attempts: int
+    due_at: str | UnsetType = UNSET
 
 
 class Touched(Struct, frozen=True):
@@ -184,7 +189,7 @@ class Touched(Struct, frozen=True):
 
 
 class Metrics(Struct, frozen=True):
-    """How many messages are in each state."""
+    """How many messages are in each state; `delayed` only while there are any."""
 
     queued: int
     processing: int
@@ -192,16 +197,18 @@ class Metrics(Struct, frozen=True):
     dead: int
     archived: int
     total: int
+    delayed: int | UnsetType = UNSET
 
 
 class StateCounts(Struct, frozen=True):
-    """How many messages are in each state."""
+    """How many messages are in each state; `delayed` only while there are any."""
 
     queued: int
     processing: int
     acknowledged: int
     dead: int
     archived: int
+    delayed: int | UnsetType = UNSET
 
 
 class TypeCounts(Struct, frozen=True):
@@ -236,14 +243,26 @@ def queued_message(stored: Enqueued, body: NewMessageBody) -> QueuedMessage:
         type=body.type,
         payload=body.payload,
         priority=body.priority,
-        status="queued",
+        status=_status(body),
         created_at=moment(stored.created_at_ms),
+        due_at=(
+            moment(stored.created_at_ms + body.delay_seconds * 1000)
+            if body.delay_seconds
+            else UNSET
+        ),
     )
 
 
-def queued_batch(stored: Enqueued) -> QueuedBatch:
+def _status(body: NewMessageBody) -> str:
+    return "delayed" if body.delay_seconds else "queued"
+
+
+def queued_batch(stored: Enqueued, bodies: Sequence[NewMessageBody]) -> QueuedBatch:
     """Answer an enqueue of many."""
-    items = [QueuedItem(public_id(message_id), "queued") for message_id in stored.ids]
+    items = [
+        QueuedItem(public_id(message_id), _status(body))
+        for message_id, body in zip(stored.ids, bodies, strict=True)
+    ]
     return QueuedBatch(len(items), items)
 
 
@@ -271,12 +290,13 @@ def rejected(returned: Returned) -> Rejected:
         status=returned.state.value,
         attempt_count=returned.attempt_count,
         max_attempts=returned.max_attempts,
+        due_at=moment_or_unset(returned.due_at_ms),
     )
 
 
 def metrics(counts: Counts) -> Metrics:
     """Answer how many there are."""
-    return Metrics(**_numbers(counts), total=counts.total)
+    return Metrics(**_numbers(counts), total=counts.total, delayed=counts.delayed or UNSET)
 
 
 def status(of: QueueStatus) -> Status:
@@ -292,9 +312,14 @@ def status(of: QueueStatus) -> Status:
     )
 
 
+def moment_or_unset(at_ms: int | None) -> str | UnsetType:
+    """Return a moment as the wire writes it, and nothing for none."""
+    return UNSET if at_ms is None else moment(at_ms)
+
+
 def state_counts(counts: Counts) -> StateCounts:
     """Answer how many there are in each state."""
-    return StateCounts(**_numbers(counts))
+    return StateCounts(**_numbers(counts), delayed=counts.delayed or UNSET)
 
 
 def _numbers(counts: Counts) -> dict[str, int]:

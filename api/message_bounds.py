@@ -136,4 +136,5 @@ class MessageBounds:
             max_attempts=attempts,
             lease_ms=None if seconds is None else seconds * 1000,
             queue=body.queue,
+            delay_ms=body.delay_seconds * 1000,
         )

@@ -10,8 +10,8 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
+import msgspec
 from falcon.asgi import Request, Response
-from msgspec.structs import asdict
 
 from api.auth.callers import Caller
 from api.auth.guard import Guard
@@ -56,7 +56,7 @@ class Readings:
                 except UnavailableError:
                     self._event = None
                 else:
-                    self._event = Event("metrics", asdict(metrics(counts)))
+                    self._event = Event("metrics", msgspec.to_builtins(metrics(counts)))
             return self._event
 
 

@@ -138,9 +138,14 @@ class NackResource(MessagesResource):
     async def on_post(
         self, _req: Request, resp: Response, message_id: str, *, body: wire.NackBody
     ) -> None:
-        """Let a message wait again at its old place; after its last attempt it is dead."""
+        """Let a message wait again at its old place; after its last attempt it is dead.
+
+        With `delay_seconds` nobody gets it before that time is over.
+        """
         held = Held(internal_id(message_id), body.lock_token)
-        returned = await self._service.reject(held, body.error, now_ms=self._now_ms())
+        returned = await self._service.reject(
+            held, body.error, now_ms=self._now_ms(), delay_ms=body.delay_seconds * 1000
+        )
         resp.data = wire.encode(wire.rejected(returned))
 
 

@@ -61,7 +61,7 @@ class StatusCollector:
             "stanchion_messages", "Messages in each state", labels=("state",)
         )
         counts = self.status.counts
-        for state in ("queued", "processing", "acknowledged", "dead", "archived"):
+        for state in ("queued", "delayed", "processing", "acknowledged", "dead", "archived"):
             family.add_metric((state,), getattr(counts, state))
         yield family
         oldest = self.status.oldest_queued_at_ms

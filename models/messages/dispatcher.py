@@ -13,9 +13,9 @@ import structlog
 
 from models.database import Database
 from models.errors import LimitError, UnavailableError
-from models.messages.claims import Claim, Claims
+from models.messages.claims import Claim, Claims, Watches
 from models.messages.gathering import Gathering
-from models.messages.line import Caller, LineKey, Lines, Waiter
+from models.messages.line import DELAYS, Caller, LineKey, Lines, Waiter
 from models.messages.policies import QueueNotFoundError
 from models.messages.registry import Registry
 from models.messages.rules import Held, LapseWatch, Lease, LeaseRequest, Returned
@@ -61,7 +61,8 @@ class Dispatcher:
     """Gives messages to consumers, first come first served among those who ask for the same.
 
     `leased` is told of leases after their commit and once somebody takes them, `lapsed` of the
-    messages found whose lease had run out. `recheck_s` may be changed at any time.
+    messages found whose lease had run out, `became_due` that some came into their lines whose
+    time had come. `recheck_s` may be changed at any time.
     """
 
     def __init__(
@@ -75,6 +76,7 @@ class Dispatcher:
         waiters_max: int,
         leased: Callable[[Sequence[Lease]], None],
         lapsed: Callable[[Sequence[Returned]], None],
+        became_due: Callable[[], None],
     ) -> None:
         self.recheck_s = 5.0
         self.waiter_count = 0
@@ -86,13 +88,16 @@ class Dispatcher:
         self._waiters_max: Final = waiters_max
         self._leased: Final = leased
         self._lapsed: Final = lapsed
+        self._became_due: Final = became_due
         self._lines: Final = Lines()
         self._watch: Final = LapseWatch()
+        self._delays = LapseWatch()
         self._free_slots: Final = list(range(_FLIGHTS_MAX))
         self._flights: Final[set[asyncio.Task[None]]] = set()
         self._gathering: Final = Gathering(self._launch)
         self._is_draining = False
         self._next_end_ms: int | None = None  # of the leases this process knows of
+        self._next_due_ms: int | None = None  # of delayed messages, as of the last look
         self._alarm: asyncio.TimerHandle | None = None
 
     async def lease(
@@ -123,7 +128,14 @@ class Dispatcher:
         await self._give_back(leases)
 
     def wake(self, arrived: Mapping[LineKey, int] | None) -> None:
-        """Try waiting consumers: `arrived` counts new messages by line, None is unknown."""
+        """Try waiting consumers: `arrived` counts new messages by line, None is unknown.
+
+        The line DELAYS says that a message came for later: the next try looks when that is.
+        """
+        if arrived is not None and DELAYS in arrived:
+            # A new watch, so that a look that is under way cannot put this one to rest.
+            self._delays = LapseWatch()
+            arrived = None
         if arrived is None:
             self._lines.ask_all()
         else:
@@ -166,12 +178,14 @@ class Dispatcher:
     async def _fly(self, groups: list[list[Waiter]], slot: int) -> None:
         requests = [[one for waiter in group for one in waiter.tried] for group in groups]
         untaken: list[Lease] = []
+        watches = Watches(self._watch, self._delays)
         try:
             claim = await self._database.run(
-                lambda connection: self._claims.take(connection, requests, self._watch, slot),
+                lambda connection: self._claims.take(connection, requests, watches, slot),
                 durable=False,
                 late=self._undo,
             )
+            self._note_looks(claim, watches)
             untaken = self._hand_out(groups, claim)
         except Exception as error:  # noqa: BLE001 -- it is handed to those who wait for it
             for waiter in _all(groups):
@@ -194,14 +208,23 @@ class Dispatcher:
             self._flights.add(task)
             task.add_done_callback(self._flights.discard)
 
-    def _hand_out(self, groups: Sequence[Sequence[Waiter]], claim: Claim) -> list[Lease]:
-        """Answer the waiters that got a message; return the leases that nobody takes."""
+    def _note_looks(self, claim: Claim, watches: Watches) -> None:
+        """Remember when there is something to look for again, and try those it may concern."""
         if claim.looked is not None:
-            self._watch.looked(*claim.looked)
+            watches.leases.looked(*claim.looked)
             self._next_end_ms = claim.looked[1]
+        if claim.looked_for_due is not None:
+            watches.delays.looked(*claim.looked_for_due)
+            self._next_due_ms = claim.looked_for_due[1]
         if claim.lapsed:
             self._lapsed(claim.lapsed)
+        if claim.due:
+            self._became_due()
+        if claim.lapsed or claim.due:
             self._lines.ask_all()
+
+    def _hand_out(self, groups: Sequence[Sequence[Waiter]], claim: Claim) -> list[Lease]:
+        """Answer the waiters that got a message; return the leases that nobody takes."""
         by_token = {given.lock_token: given for given in claim.leases}
         taken: list[Lease] = []
         untaken: list[Lease] = []
@@ -251,10 +274,10 @@ class Dispatcher:
         if self.waiter_count == 0:
             return
         delay_s = self.recheck_s
-        if self._next_end_ms is not None:
-            # A millisecond later, since a lease has ended at its end and a timer may be early.
-            until_end_s = max(0, self._next_end_ms - self._clock() + 1) / 1000
-            delay_s = min(delay_s, until_end_s)
+        for moment_ms in (self._next_end_ms, self._next_due_ms):
+            if moment_ms is not None:
+                # A millisecond later, since a lease has ended at its end and a timer may be early.
+                delay_s = min(delay_s, max(0, moment_ms - self._clock() + 1) / 1000)
         self._alarm = asyncio.get_running_loop().call_later(delay_s, self._ring)
 
     def _ring(self) -> None:

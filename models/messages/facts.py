@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from typing import Final
 
 from models.events import Event
-from models.messages.line import LineKey
+from models.messages.line import DELAYS, LineKey
 from models.messages.rules import (
     Enqueued,
     Held,
@@ -63,16 +63,16 @@ def lapsed(returned: Sequence[Returned]) -> list[Event]:
 
 
 def arrivals(messages: Iterable[NewMessage]) -> dict[LineKey, int]:
-    """Count new messages by the lines they concern."""
-    return Counter((new.queue, new.type) for new in messages)
+    """Count new messages by the lines they concern; those for later are of the line DELAYS."""
+    return Counter(DELAYS if new.delay_ms else (new.queue, new.type) for new in messages)
 
 
 def returns(returned: Iterable[Returned]) -> dict[LineKey, int]:
-    """Count messages that wait again by the lines they concern."""
+    """Count messages that wait again by the lines they concern; those for later: DELAYS."""
     return Counter(
-        (message.queue, message.type)
+        (message.queue, message.type) if message.state is MessageState.QUEUED else DELAYS
         for message in returned
-        if message.state is MessageState.QUEUED
+        if message.state in {MessageState.QUEUED, MessageState.DELAYED}
     )
 
 

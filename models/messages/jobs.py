@@ -7,7 +7,7 @@ from models.database import Database
 from models.events import Event
 from models.messages import facts
 from models.messages.rules import Tally
-from models.messages.statements import archive, counts, settle
+from models.messages.statements import archive, counts, delays, settle
 
 DOMAIN: Final = facts.DOMAIN
 # The worker's shard of the counters; those of API processes are small numbers.
@@ -19,21 +19,21 @@ _ROWS_MAX: Final = 500
 
 
 @dataclass(frozen=True, slots=True)
-class Lapses:
+class Sweep:
     """What a sweep found: events to publish, and whether consumers may have something to take."""
 
     events: list[Event]
     has_arrivals: bool
 
 
-def expire(database: Database, *, now_ms: int) -> Lapses:
-    """Let messages wait again, or die, whose lease ran out by `now_ms`; until none is left.
+def expire(database: Database, *, now_ms: int) -> Sweep:
+    """Let messages wait again, or die, whose lease ran out by `now_ms`; and in, that are due.
 
-    Consumers do not depend on it: a claim finds lapsed leases by itself. This keeps the counts
+    Consumers do not depend on it: a claim finds them by itself. This keeps the counts
     true and tells those who wait in other processes.
     """
     events: list[Event] = []
-    has_arrivals = False
+    has_arrivals = _let_in_due(database, now_ms=now_ms)
     while True:
         tally = Tally()
         with database.begin() as connection:
@@ -42,7 +42,20 @@ def expire(database: Database, *, now_ms: int) -> Lapses:
         events += facts.lapsed(lapsed)
         has_arrivals = has_arrivals or bool(facts.returns(lapsed))
         if len(lapsed) < _ROWS_MAX:
-            return Lapses(events, has_arrivals)
+            return Sweep(events, has_arrivals)
+
+
+def _let_in_due(database: Database, *, now_ms: int) -> bool:
+    """Let messages that are due by `now_ms` into their lines; say whether there were any."""
+    total = 0
+    while True:
+        tally = Tally()
+        with database.begin() as connection:
+            batch = delays.collect_due(connection, count=_ROWS_MAX, now_ms=now_ms, tally=tally)
+            counts.bump(connection, _SHARD, tally)
+        total += batch
+        if batch < _ROWS_MAX:
+            return total > 0
 
 
 def grow_old(

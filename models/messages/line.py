@@ -10,6 +10,9 @@ from models.messages.rules import Lease, LeaseRequest
 
 LineKey = tuple[str, str | None]  # queue and type; None asks for any type
 
+# No line: says of arrivals that a message came whose time has not come.
+DELAYS: Final[LineKey] = ("", None)
+
 
 class Caller(Protocol):
     """The other end of a waiting request."""

@@ -27,9 +27,10 @@ T = TypeVar("T")
 _ROWS_MAX: Final = 500
 # A message may go from one state to another behind the back of one pass, not of two.
 _QUIET_PASSES: Final = 2
+_WAITING: Final = frozenset({MessageState.QUEUED, MessageState.DELAYED})
 _ALL: Final = frozenset(MessageState)
 # What keeps a queue from being deleted; those acknowledged have had their time.
-_KEPT: Final = ("queued", "processing", "dead")
+_KEPT: Final = ("queued", "delayed", "processing", "dead")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,9 +125,7 @@ class Queues:
         self._tell()
         return settings
 
-    async def purge(
-        self, name: str, *, states: frozenset[MessageState] = frozenset({MessageState.QUEUED})
-    ) -> int:
+    async def purge(self, name: str, *, states: frozenset[MessageState] = _WAITING) -> int:
         """Delete a queue's messages of some states, in batches; return how many went.
 
         Messages that come in meanwhile may go too. Raises QueueNotFoundError.

@@ -26,6 +26,7 @@ class MessageState(StrEnum):
     """Where a message is; the words of the wire."""
 
     QUEUED = "queued"
+    DELAYED = "delayed"
     PROCESSING = "processing"
     ACKNOWLEDGED = "acknowledged"
     DEAD = "dead"
@@ -42,6 +43,7 @@ class NewMessage:
     max_attempts: int | None = None  # None: the queue's, else the server's
     lease_ms: int | None = None
     queue: str = DEFAULT_QUEUE
+    delay_ms: int = 0  # how long nobody gets it
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,10 +92,11 @@ class Held:
 
 @dataclass(frozen=True, slots=True)
 class Rejection:
-    """A consumer gives a message back."""
+    """A consumer gives a message back, and wants nobody to get it for `delay_ms`."""
 
     held: Held
     error: str | None
+    delay_ms: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +118,7 @@ class Returned:
     attempt_count: int
     max_attempts: int
     error: str | None
+    due_at_ms: int | None = None  # of a delayed one
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,11 +130,13 @@ class Counts:
     acknowledged: int = 0
     dead: int = 0
     archived: int = 0
+    delayed: int = 0
 
     @property
     def total(self) -> int:
         """Return how many messages there are in all."""
-        return self.queued + self.processing + self.acknowledged + self.dead + self.archived
+        taken = self.processing + self.acknowledged + self.dead + self.archived
+        return self.queued + self.delayed + taken
 
 
 @dataclass(frozen=True, slots=True)

@@ -90,6 +90,7 @@ class MessageService:
             waiters_max=limits.long_polls_max,
             leased=self._tell_leased,
             lapsed=self._tell_lapsed,
+            became_due=self._tell_due,
         )
         self.queues: Final = Queues(
             database, self._registry, shard=shard + 7, changed=self._tell_changed
@@ -146,12 +147,16 @@ class MessageService:
         """End leases with success, each for itself: a moment, or the error that refuses it."""
         return await self._acks.submit_many(helds, now_ms=now_ms)
 
-    async def reject(self, held: Held, error: str | None, *, now_ms: int) -> Returned:
+    async def reject(
+        self, held: Held, error: str | None, *, now_ms: int, delay_ms: int = 0
+    ) -> Returned:
         """Give a message back: it waits again at its old place, or is dead after its last attempt.
+
+        With `delay_ms` nobody gets it before then.
 
         Raises MessageNotFoundError, LockLostError or InvalidStateError.
         """
-        return await self._nacks.submit(Rejection(held, error), now_ms=now_ms)
+        return await self._nacks.submit(Rejection(held, error, delay_ms), now_ms=now_ms)
 
     async def reject_many(
         self, rejections: Sequence[Rejection], *, now_ms: int
@@ -206,6 +211,9 @@ class MessageService:
 
     def _tell_changed(self) -> None:
         self._dispatcher.wake(None)
+        self._publisher.wake(facts.DOMAIN, None)
+
+    def _tell_due(self) -> None:
         self._publisher.wake(facts.DOMAIN, None)
 
     def _tell(self, events: list[Event], arrived: dict[LineKey, int]) -> None:

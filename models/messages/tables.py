@@ -50,6 +50,15 @@ ready: Final = Table(
     sqlite_autoincrement=True,  # an id is never given twice, also when its message moved on
 )
 
+# Waits for its moment, then moves to `ready`: its id is its place in line there too.
+delayed: Final = Table(
+    "message_delayed",
+    metadata,
+    Column("id", _BigId, primary_key=True, autoincrement=False),
+    *_message_columns(),
+    Column("due_at_ms", BigInteger, nullable=False, index=True),
+)
+
 leased: Final = Table(
     "message_leased",
     metadata,

@@ -32,8 +32,10 @@ from models.messages.rules import (
     Tally,
     cut_error,
     public_id,
+    state_after_failure,
 )
 from models.messages.statements import counts, settle
+from models.messages.statements.delays import put_aside, put_delayed
 from models.messages.statements.enqueue import enqueue
 from models.messages.statements.queues import hold, read_settings
 
@@ -94,6 +96,14 @@ class Enqueue:
             new for place, group in enumerate(items) if place not in refusals for new in group
         ]
         ids = enqueue(connection, accepted, defaults, now_ms=now_ms, tally=tally)
+        put_aside(
+            connection,
+            {
+                message_id: now_ms + new.delay_ms
+                for message_id, new in zip(ids, accepted, strict=True)
+                if new.delay_ms
+            },
+        )
         counts.bump(connection, self._shard + slot, tally)
         outcomes: list[Enqueued | StanchionError] = []
         start = 0
@@ -222,8 +232,16 @@ def _put_back(
     connection: Connection, row: Mapping[Any, Any], item: Rejection, now_ms: int, tally: Tally
 ) -> Returned:
     error = cut_error(item.error)
+    reason = error or NO_REASON
+    state = state_after_failure(row["attempt_count"], row["max_attempts"])
+    if item.delay_ms and state is not MessageState.DEAD:
+        due_at_ms = now_ms + item.delay_ms
+        put_delayed(connection, [({**row, "last_error": reason}, due_at_ms)])
+        state = MessageState.DELAYED
+        tally.move(row["queue"], row["type"], source=MessageState.PROCESSING, target=state)
+        return settle.returned(row, state, error=error, due_at_ms=due_at_ms)
     [returned] = settle.put_back(
-        connection, [row], reason=error or NO_REASON, error=error, now_ms=now_ms, tally=tally
+        connection, [row], reason=reason, error=error, now_ms=now_ms, tally=tally
     )
     return returned
 
@@ -249,6 +267,6 @@ def _refusal(held: Held, row: Row[Any] | None) -> StanchionError:
     if row is None:
         return MessageNotFoundError(message_id)
     was_leased = row.state == MessageState.PROCESSING or (
-        row.state == MessageState.QUEUED and row.attempt_count > 0
+        row.state in {MessageState.QUEUED, MessageState.DELAYED} and row.attempt_count > 0
     )
     return LockLostError(message_id) if was_leased else InvalidStateError(message_id, row.state)

@@ -20,6 +20,7 @@ class Recorder:
         self.events: list[Event] = []
         self.commits = 0  # each publishes once
         self.wakes = 0
+        self.arrivals: list[Arrivals | None] = []
 
     def publish(self, domain: str, events: Sequence[Event]) -> None:
         assert domain == "messages"
@@ -30,6 +31,7 @@ class Recorder:
         assert arrived is None or arrived
         assert domain == "messages"
         self.wakes += 1
+        self.arrivals.append(arrived)
 
     def names(self) -> list[str]:
         return [event.name for event in self.events]
@@ -96,7 +98,7 @@ class Queue:
 
     async def counts(self) -> dict[str, int]:
         counts = (await self.service.status()).counts
-        names = ("queued", "processing", "acknowledged", "dead", "archived")
+        names = ("queued", "delayed", "processing", "acknowledged", "dead", "archived")
         return {name: n for name in names if (n := getattr(counts, name))}
 
 

@@ -77,12 +77,12 @@ def read_counters(connection: Connection) -> list[tuple[str, str, str, int]]:
 
 _WAITING: Final = select(func.coalesce(func.sum(tables.counter.c.n), 0)).where(
     tables.counter.c.queue == bindparam("of_queue"),
-    tables.counter.c.state == MessageState.QUEUED.value,
+    tables.counter.c.state.in_((MessageState.QUEUED.value, MessageState.DELAYED.value)),
 )
 
 
 def waiting(connection: Connection, queue: str) -> int:
-    """Return how many messages of a queue wait."""
+    """Return how many messages of a queue wait, for a consumer or for their moment."""
     return int(connection.execute(_WAITING, {"of_queue": queue}).scalar_one())
 
 
@@ -122,6 +122,7 @@ def count_tables(connection: Connection, archived_until_ms: int) -> dict[tuple[s
     is_archived = tables.done.c.acknowledged_at_ms <= archived_until_ms
     for table, condition, state in (
         (tables.ready, None, MessageState.QUEUED),
+        (tables.delayed, None, MessageState.DELAYED),
         (tables.leased, None, MessageState.PROCESSING),
         (tables.dead, None, MessageState.DEAD),
         (tables.done, ~is_archived, MessageState.ACKNOWLEDGED),
@@ -172,6 +173,7 @@ def find(connection: Connection, ids: Sequence[int]) -> dict[int, Row[Any]]:
         ).where(table.c.id.in_(ids))
         for table, state in (
             (tables.ready, MessageState.QUEUED),
+            (tables.delayed, MessageState.DELAYED),
             (tables.leased, MessageState.PROCESSING),
             (tables.done, MessageState.ACKNOWLEDGED),
             (tables.dead, MessageState.DEAD),

@@ -42,9 +42,10 @@ def enqueue(
 
     `defaults` has attempts and length of a lease, by queue, for messages that do not say.
     """
-    kinds = Counter((new.queue, new.type) for new in messages)
-    for (queue, type_), count in kinds.items():
-        tally.move(queue, type_, target=MessageState.QUEUED, count=count)
+    kinds = Counter((new.queue, new.type, new.delay_ms > 0) for new in messages)
+    for (queue, type_, is_delayed), count in kinds.items():
+        state = MessageState.DELAYED if is_delayed else MessageState.QUEUED
+        tally.move(queue, type_, target=state, count=count)
     rows = rows_as_json(
         (
             new.queue,

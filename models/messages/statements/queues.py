@@ -11,6 +11,7 @@ from models.messages.rules import MessageState, Tally
 from models.messages.statements.archive import archived_until_ms
 
 _STATES: Final[tuple[tuple[Table, MessageState], ...]] = (
+    (tables.delayed, MessageState.DELAYED),
     (tables.ready, MessageState.QUEUED),
     (tables.leased, MessageState.PROCESSING),
     (tables.dead, MessageState.DEAD),

@@ -184,26 +184,32 @@ def put_back(
     """
     queued: list[Mapping[Any, Any]] = []
     died: list[Mapping[Any, Any]] = []
-    returned: list[Returned] = []
+    outcomes: list[Returned] = []
     for taken in rows:
         row = {**taken, "last_error": reason}
         state = state_after_failure(row["attempt_count"], row["max_attempts"])
         (died if state is MessageState.DEAD else queued).append(row)
         tally.move(row["queue"], row["type"], source=MessageState.PROCESSING, target=state)
-        returned.append(
-            Returned(
-                id=row["id"],
-                queue=row["queue"],
-                type=row["type"],
-                state=state,
-                attempt_count=row["attempt_count"],
-                max_attempts=row["max_attempts"],
-                error=error,
-            )
-        )
+        outcomes.append(returned(row, state, error=error))
     put_ready(connection, queued)
     put_dead(connection, died, reason=reason, now_ms=now_ms)
-    return returned
+    return outcomes
+
+
+def returned(
+    row: Mapping[Any, Any], state: MessageState, *, error: str | None, due_at_ms: int | None = None
+) -> Returned:
+    """Say where a message went that was taken from its consumer."""
+    return Returned(
+        id=row["id"],
+        queue=row["queue"],
+        type=row["type"],
+        state=state,
+        attempt_count=row["attempt_count"],
+        max_attempts=row["max_attempts"],
+        error=error,
+        due_at_ms=due_at_ms,
+    )
 
 
 def collect_lapsed(
