@@ -120,6 +120,7 @@ TABLE: Final[tuple[Row, ...]] = (
         paths=("/api/queue/queues",),
         methods=("DELETE",),
         who=Who(scopes=(Scope.MESSAGES,), roles=(Role.ADMIN,), open_without_keys=True),
+        is_audited=True,
     ),
     # The contract leaves these open; who shows no key gets no words of consumers.
     Row(
