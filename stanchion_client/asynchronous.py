@@ -211,8 +211,8 @@ class AsyncClient:
             await self._settle(calls.ack(message), holding)
         finally:
             keeper.cancel()
-            with suppress(asyncio.CancelledError):
-                await keeper
+            # Not `await keeper`: whoever cancels us meanwhile must be heard, and not the keeper.
+            await asyncio.wait([keeper])
 
     async def _keep(self, holding: Holding) -> None:
         while True:
