@@ -28,7 +28,7 @@ class PostgresqlServer:
     )
 
     def __init__(self, folder: Path) -> None:
-        self._folder = folder
+        self.folder = folder
         self._user = _unprivileged_user() if os.geteuid() == 0 else None
         self._process: Process
 
@@ -40,7 +40,7 @@ class PostgresqlServer:
 
     def url(self, name: str) -> str:
         """Return the address of a database."""
-        return f"postgresql://stanchion@/{name}?host={self._folder}"
+        return f"postgresql://stanchion@/{name}?host={self.folder}"
 
     def create_database(self, name: str, template: str = "template1") -> str:
         """Create a database as a copy of another, some 15 ms, and return its address."""
@@ -63,10 +63,10 @@ class PostgresqlServer:
         self._process = Process(
             [
                 str(self.program("postgres")),
-                *("-D", f"{self._folder}/data", "-k", str(self._folder)),
+                *("-D", f"{self.folder}/data", "-k", str(self.folder)),
                 *(part for setting in settings for part in ("-c", setting)),
             ],
-            log_path=self._folder / "log",
+            log_path=self.folder / "log",
             user=self._user,
         )
         wait_until(
@@ -112,17 +112,17 @@ class PostgresqlServer:
         if self._user:
             entry = pwd.getpwnam(self._user)
             identity = {"user": entry.pw_uid, "group": entry.pw_gid, "extra_groups": []}
-            os.chown(self._folder, entry.pw_uid, entry.pw_gid)
+            os.chown(self.folder, entry.pw_uid, entry.pw_gid)
         subprocess.run(
             [
                 str(self.program("initdb")),
-                *("-D", f"{self._folder}/data", "-U", "stanchion", "--auth=trust", "--no-sync"),
+                *("-D", f"{self.folder}/data", "-U", "stanchion", "--auth=trust", "--no-sync"),
                 *("--encoding=UTF8", "--locale=C.UTF-8", "--no-instructions"),
             ],
             check=True,
             stdout=subprocess.DEVNULL,
-            cwd=self._folder,
-            env={"PATH": os.environ["PATH"], "HOME": str(self._folder)},
+            cwd=self.folder,
+            env={"PATH": os.environ["PATH"], "HOME": str(self.folder)},
             **identity,
         )
 

@@ -1,14 +1,19 @@
 """The commands of docs/operations.md, in the order of the page, on one running instance."""
 
+import contextlib
 import os
 import re
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import psycopg
 import pytest
 
+from models import migrate
+from tests.postgresql import PostgresqlServer
 from tests.servers import ROOT, RedisServer, System
 
 PAGE = (ROOT / "docs" / "operations.md").read_text()
@@ -75,3 +80,55 @@ def test_the_secrets_that_were_made_are_all_there(instance: tuple[System, Path])
     assert set(made) == set(wanted)
     assert len(set(made.values())) == len(wanted)
     assert all(len(value) == 32 for value in made.values())
+
+
+def test_a_backup_of_postgresql_brings_everything_back(
+    postgresql_server: PostgresqlServer, tmp_path: Path
+) -> None:
+    [script] = [text for _, text in BLOCKS if text.startswith("pg_dump")]
+    url = postgresql_server.create_database("stanchion", template="migrated")
+    change = "UPDATE message_counter SET n = n + 1"
+    with psycopg.connect(url, autocommit=True) as connection:
+        row = ("1", "default", "", "queued", 41)
+        connection.execute("INSERT INTO message_counter VALUES (%s, %s, %s, %s, %s)", row)
+        commands = iter(script.splitlines(keepends=True))
+        run(postgresql_server, next(commands), tmp_path)
+        connection.execute(change)
+    run(postgresql_server, "".join(commands), tmp_path)
+
+    with psycopg.connect(url) as connection:
+        assert connection.execute("SELECT n FROM message_counter").fetchall() == [(41,)]
+
+
+def run(server: PostgresqlServer, script: str, folder: Path) -> None:
+    programs = Path(str(server.program("pg_dump"))).resolve().parent
+    answer = subprocess.run(
+        ["sh", "-eu"],
+        input=script,
+        check=False,
+        cwd=folder,
+        env={
+            "PATH": f"{programs}:{os.environ['PATH']}",
+            "PGHOST": str(server.folder),
+            "PGUSER": "stanchion",
+        },
+        capture_output=True,
+        text=True,
+    )
+    assert answer.returncode == 0, answer.stderr
+
+
+def test_a_backup_of_sqlite_brings_everything_back(migrated_file: Path, tmp_path: Path) -> None:
+    [script] = [text for text in COMMANDS if "source.backup(target)" in text]
+    (tmp_path / "stanchion.db").write_bytes(migrated_file.read_bytes())
+    with contextlib.closing(sqlite3.connect(tmp_path / "stanchion.db")) as connection:
+        connection.execute("INSERT INTO message_counter VALUES (1, 'default', '', 'queued', 41)")
+        connection.commit()
+
+    environ = {"PATH": os.environ["PATH"], "STANCHION_DATA": str(tmp_path)}
+    subprocess.run(["sh", "-eu"], input=script, check=True, cwd=tmp_path, text=True, env=environ)
+
+    url = f"sqlite:///{tmp_path}/backup.db"
+    assert migrate.current(url) == migrate.head()
+    with contextlib.closing(sqlite3.connect(tmp_path / "backup.db")) as connection:
+        assert connection.execute("SELECT n FROM message_counter").fetchall() == [(41,)]
