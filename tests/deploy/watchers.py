@@ -95,7 +95,7 @@ class SocketIoWatcher(Watcher):
         )
         self._is_open.set()
         self._is_over.wait()
-        client.disconnect()
+        client.shutdown()  # `disconnect` would leave one that reconnects to do so for ever
 
     def _hear(self, _name: str, data: dict[str, Any] | None = None, offset: str = "") -> None:
         self._last = offset or self._last
