@@ -84,10 +84,12 @@ def sentence_of(error: StanchionError) -> str:
 
 
 def _messages_form(status: HTTPStatus, error: StanchionError, _request_id: str) -> dict[str, Any]:
-    """`{error, details}` for invalid input, else `{error, message, code}`."""
+    """`{error, details}` for invalid input, else `{error, message, code, details?}`."""
     if isinstance(error, errors.InvalidError):
         return {"error": "Validation failed", "details": error.details}
-    return {"error": phrase(status), "message": sentence_of(error), "code": error.code}
+    body = {"error": phrase(status), "message": sentence_of(error), "code": error.code}
+    details = getattr(error, "details", None)
+    return {**body, "details": details} if details else body
 
 
 def _rooms_form(_status: HTTPStatus, error: StanchionError, request_id: str) -> dict[str, Any]:

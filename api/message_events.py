@@ -87,7 +87,9 @@ class EventsResource:
         "Follow the queue",
         answers={
             200: Answer(
-                description="enqueue, dequeue, ack, nack, expire, dead, metrics, resync",
+                description=(
+                    "enqueue, dequeue, ack, nack, expire, dead, edit, delete, metrics, resync"
+                ),
                 media_type="text/event-stream",
             )
         },

@@ -5,7 +5,7 @@ from typing import Any, Final
 
 from falcon.asgi import Request, Response
 
-from api.auth.callers import Caller, Callers, Credential
+from api.auth.callers import Caller, Callers, Credential, actor_of
 from api.auth.errors import (
     ForbiddenRoleError,
     InvalidAdminKeyError,
@@ -18,6 +18,7 @@ from api.auth.keys import KeyCache
 from api.auth.origins import SAFE_METHODS, Origins
 from api.auth.table import TABLE, Row, Who, who_may
 from api.caller import is_loopback_address
+from models.audit import Signature
 from models.errors import UnavailableError
 from models.people.rules import Scope
 
@@ -25,7 +26,11 @@ _MACHINE: Final = Caller(credential=Credential.MACHINE)
 
 
 class Guard:
-    """Lets requests through or raises; Falcon middleware. `req.context.caller` is who it was."""
+    """Lets requests through or raises; Falcon middleware.
+
+    `req.context.caller` is who it was, `action` what the trail notes, `signature` what the service
+    puts under what it notes itself.
+    """
 
     def __init__(
         self,
@@ -59,7 +64,10 @@ class Guard:
             req.context.caller = _MACHINE
         elif not who.everybody:
             req.context.caller = await self._find(req, who)
-            req.context.is_audited = row.is_audited
+            req.context.action = row.action if row.is_audited else None
+        if row.is_noted_within:
+            actor = actor_of(req, self._callers.proxies)
+            req.context.signature = Signature(actor=actor, action=row.action)
 
     async def process_resource(
         self, req: Request, _resp: Response, _resource: object, _params: dict[str, Any]

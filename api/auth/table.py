@@ -53,8 +53,11 @@ class Row:
     paths: tuple[str, ...]
     methods: tuple[str, ...] = ()
     who: Who
-    # What a user does there is put into the audit log by the guard's side; keys are programs.
+    # What a user does there is put into the audit log, under the name `action`: by the guard's side
+    # after it is done, or by the service within its own transaction, whoever calls, keys too.
     is_audited: bool = False
+    is_noted_within: bool = False
+    action: str = "messages_changed"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,6 +83,8 @@ _WATCHERS: Final = Who(
     roles=(Role.ADMIN, Role.OPERATOR, Role.SUPERVISOR, Role.VIEWER),
     open_without_keys=True,
 )
+# What is gone does not come back, and what changes many is a person's business or a program's.
+_KEEPERS: Final = Who(scopes=(Scope.MESSAGES,), roles=(Role.ADMIN,), open_without_keys=True)
 _ADMINS: Final = Who(roles=(Role.ADMIN,), admin_key=True)
 _MAIL_READ: Final = Who(roles=(Role.ADMIN, Role.OPERATOR, Role.VIEWER))
 _COUNTERS: Final = Who(roles=(Role.ADMIN, Role.SUPERVISOR, Role.OFFICER), scopes=(Scope.TICKETS,))
@@ -115,12 +120,47 @@ TABLE: Final[tuple[Row, ...]] = (
         who=_WATCHERS,
     ),
     Row(paths=("/api/queue/queues",), methods=_READ, who=_WATCHERS),
+    Row(
+        paths=("/api/queue/queues",),
+        methods=("PUT", "PATCH"),
+        who=_CONSUMERS,
+        is_audited=True,
+        action="queue_changed",
+    ),
+    Row(
+        paths=("/api/queue/queues/*/purge",),
+        methods=("POST",),
+        who=_CONSUMERS,
+        is_audited=True,
+        action="queue_purged",
+    ),
     # What is in a queue goes with it.
     Row(
         paths=("/api/queue/queues",),
         methods=("DELETE",),
-        who=Who(scopes=(Scope.MESSAGES,), roles=(Role.ADMIN,), open_without_keys=True),
+        who=_KEEPERS,
         is_audited=True,
+        action="queue_deleted",
+    ),
+    Row(
+        paths=("/api/queue/message/*",),
+        methods=("PUT",),
+        who=_CONSUMERS,
+        is_noted_within=True,
+        action="message_edited",
+    ),
+    Row(
+        paths=("/api/queue/message/*/touch",),
+        methods=("PUT",),
+        who=_CONSUMERS,
+        is_audited=True,
+    ),
+    Row(
+        paths=("/api/queue/message/*",),
+        methods=("DELETE",),
+        who=_KEEPERS,
+        is_noted_within=True,
+        action="message_deleted",
     ),
     # The contract leaves these open; who shows no key gets no words of consumers.
     Row(

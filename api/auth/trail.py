@@ -1,4 +1,4 @@
-"""What users do in domains that keep no audit log themselves, put into the log after it is done."""
+"""Who does what to messages: noted by the service itself, or by the trail after it is done."""
 
 from collections.abc import Callable
 from typing import Any, Final
@@ -7,10 +7,16 @@ from falcon.asgi import Request, Response
 
 from api.auth.callers import actor_of, caller_of
 from api.caller import Proxies
-from models.audit import Change
+from models.audit import Change, Signature
 from models.people.service import PeopleService
 
 _REFUSED_FROM: Final = 400
+
+
+def signature_of(req: Request) -> Signature:
+    """Return who asks and by which name it is noted, on a path whose service notes it itself."""
+    signature: Signature = req.context.signature
+    return signature
 
 
 class Trail:
@@ -31,10 +37,8 @@ class Trail:
         _succeeded: bool,  # noqa: FBT001
     ) -> None:
         """Note what was done; what was refused changed nothing."""
-        is_audited = getattr(req.context, "is_audited", False)
-        if not is_audited or resp.status_code >= _REFUSED_FROM or caller_of(req).user is None:
+        action = getattr(req.context, "action", None)
+        if action is None or resp.status_code >= _REFUSED_FROM or caller_of(req).user is None:
             return
-        change = Change(
-            action="messages_changed", target=req.path[:200], details={"method": req.method}
-        )
+        change = Change(action=action, target=req.path[:200], details={"method": req.method})
         await self._people.note(actor_of(req, self._proxies), change, now_ms=self._now_ms())

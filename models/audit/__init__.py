@@ -57,6 +57,27 @@ class Entry:
     change: Change
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Signature:
+    """Who does something, and the name by which the log knows it."""
+
+    actor: Actor
+    action: str
+
+
+def sign(
+    connection: Connection,
+    signature: Signature,
+    *,
+    target: str,
+    details: Mapping[str, Any],
+    now_ms: int,
+) -> None:
+    """Note what was done once the caller's transaction commits; details must fit JSON."""
+    change = Change(action=signature.action, target=target, details=details)
+    add(connection, signature.actor, change, now_ms=now_ms)
+
+
 def add(connection: Connection, actor: Actor, *changes: Change, now_ms: int) -> None:
     """Note changes by one actor once the caller's transaction commits; details must fit JSON."""
     if changes:

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from typing import Final
 
 from models.events import Event
+from models.messages.acts import Touched
 from models.messages.line import DELAYS, LineKey
 from models.messages.rules import (
     Enqueued,
@@ -74,6 +75,23 @@ def returns(returned: Iterable[Returned]) -> dict[LineKey, int]:
         for message in returned
         if message.state in {MessageState.QUEUED, MessageState.DELAYED}
     )
+
+
+def edited(touched: Touched) -> list[Event]:
+    """Tell of a message that says something else now."""
+    return [Event("edit", {"id": public_id(touched.id)})]
+
+
+def deleted(touched: Touched) -> list[Event]:
+    """Tell of a message that is gone."""
+    return [Event("delete", {"id": public_id(touched.id)})]
+
+
+def edits(touched: Touched) -> dict[LineKey, int]:
+    """Say which line an edit concerns: somebody may wait for what the message is now."""
+    if touched.state is MessageState.QUEUED:
+        return {(touched.row["queue"], touched.row["type"]): 1}
+    return {DELAYS: 1} if touched.state is MessageState.DELAYED else {}
 
 
 def _dead(message: Returned) -> list[Event]:

@@ -176,17 +176,23 @@ class LockLostError(ConflictError):
 
 
 class InvalidStateError(ConflictError):
-    """The message is in a state in which nobody can hold it."""
+    """The message is in a state in which nobody can hold it, or it cannot be changed so."""
 
     code = "INVALID_STATE"
 
-    def __init__(self, message_id: str, state: str) -> None:
-        super().__init__(message_id, state)
+    def __init__(self, message_id: str, state: str, expected: str = "processing") -> None:
+        super().__init__(message_id, state, expected)
         self.message_id = message_id
         self.state = state
+        self.expected = expected
 
     def __str__(self) -> str:
-        return f"message {self.message_id} is {self.state}, expected processing"
+        return f"message {self.message_id} is {self.state}, expected {self.expected}"
+
+    @property
+    def details(self) -> dict[str, str]:
+        """Return what a program may want to know."""
+        return {"status": self.state}
 
 
 def lane_of(priority: int) -> int:

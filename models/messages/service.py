@@ -8,6 +8,8 @@ from typing import Final
 from models.database import Database
 from models.events import Arrivals, Event, Publisher
 from models.messages import facts, writes
+from models.messages.acts import Touched
+from models.messages.changes import Changes
 from models.messages.dispatcher import Dispatcher
 from models.messages.group_commit import GroupCommit
 from models.messages.line import Caller, LineKey
@@ -94,6 +96,10 @@ class MessageService:
         )
         self.queues: Final = Queues(
             database, self._registry, shard=shard + 7, changed=self._tell_changed
+        )
+
+        self.changes: Final = Changes(
+            database, shard=shard + 7, edited=self._tell_edited, deleted=self._tell_deleted
         )
 
     @property
@@ -233,6 +239,12 @@ class MessageService:
 
     def _tell_rejected(self, _rejections: list[Rejection], returned: list[Returned]) -> None:
         self._tell(facts.rejected(returned), facts.returns(returned))
+
+    def _tell_edited(self, touched: Touched) -> None:
+        self._tell(facts.edited(touched), facts.edits(touched))
+
+    def _tell_deleted(self, touched: Touched) -> None:
+        self._tell(facts.deleted(touched), {})
 
     def _tell_lapsed(self, returned: Sequence[Returned]) -> None:
         self._tell(facts.lapsed(returned), facts.returns(returned))
