@@ -15,8 +15,12 @@ from models.errors import UnavailableError
 _REQUEST_TIMEOUT_S: Final = 20.0
 _REQUEST_BYTES_PER_S_MIN: Final = 4_096
 _HEAD_BYTES_MAX: Final = 65_536
-# How long a connection stays open for a request that is on its way when the server stops.
-_LINGER_S: Final = 0.5
+# How long a connection stays open for a request that is on its way when the server stops, and for
+# its peer to take what it was sent.
+_LINGER_S: Final = 0.3
+_TAKING_S: Final = 0.5
+# A timer may be late and its time over at once: until the next the loop reads what is here.
+_ONE_TURN_S: Final = 0.001
 
 
 class PatientProtocol(HttpToolsProtocol):
@@ -105,28 +109,50 @@ class PatientProtocol(HttpToolsProtocol):
         """Serve the request that is here or on its way, as the last one, and close.
 
         A proxy keeps connections and may have sent a request on this one a moment ago; closing
-        at once would lose it, and nobody may send a POST again.
+        at once would lose it, and nobody may send a POST again. A repeat changes nothing.
         """
+        if self._is_leaving:
+            return
         self._is_leaving = True
         if self.cycle is not None and not self.cycle.response_complete:
             self.cycle.keep_alive = False
-        self.loop.call_later(_LINGER_S, self._leave)
+        self.loop.call_later(_LINGER_S, self.loop.call_later, _ONE_TURN_S, self._leave)
 
     def _leave(self) -> None:
         if self.flow.write_paused:  # its peer does not read, and would keep us from stopping
             self.transport.abort()
-        elif self.cycle is None or self.cycle.response_complete:
-            self.transport.close()
-            # It waits until the peer has taken what was sent, which a deaf one never does.
-            self.loop.call_later(_LINGER_S, self.transport.abort)
+            return
+        if self.cycle is not None and not self.cycle.response_complete:
+            if self._arriving_since is None:
+                return  # the request is here whole, and closes its connection when it is answered
+            self._refuse_rest()
+        self.transport.close()
+        # It waits until the peer has taken what was sent, which a deaf one never does.
+        self.loop.call_later(_TAKING_S, self.transport.abort)
+
+    def _refuse_rest(self) -> None:
+        """Answer a request that is still arriving; the application hears that its client left."""
+        if not self.cycle.response_started:
+            status, headers, body = _refusal(
+                self.scope["path"], UnavailableError("server", "it stops")
+            )
+            lines = [b"%b: %b\r\n" % header for header in headers]
+            self.transport.write(b"".join([STATUS_LINE[status], *lines, b"\r\n", body]))
 
 
 async def _refuse(scope: Any, _receive: Any, send: Any) -> None:
-    """Answer that there are too many connections, in the form of the path."""
+    """Answer that there are too many connections."""
     error = UnavailableError("connections", "there are too many")
+    status, headers, body = _refusal(scope["path"], error)
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
+
+
+def _refusal(path: str, error: UnavailableError) -> tuple[int, list[tuple[bytes, bytes]], bytes]:
+    """Return status, headers and body of an answer that ends its connection, as the path has it."""
     status = status_of(error)
     request_id = uuid.uuid4().hex
-    body = json.dumps(form_of(scope["path"])(status, error, request_id)).encode()
+    body = json.dumps(form_of(path)(status, error, request_id)).encode()
     headers = [
         (b"x-request-id", request_id.encode()),
         (b"content-type", b"application/json"),
@@ -134,5 +160,4 @@ async def _refuse(scope: Any, _receive: Any, send: Any) -> None:
         (b"retry-after", b"%d" % error.retry_after_s),
         (b"connection", b"close"),
     ]
-    await send({"type": "http.response.start", "status": status.value, "headers": headers})
-    await send({"type": "http.response.body", "body": body})
+    return status.value, headers, body

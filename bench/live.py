@@ -7,13 +7,12 @@ libraries do by themselves. The clients are one cheap process; with the relay it
 """
 
 import argparse
-import resource
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 from typing import Final
 
-from bench.machine import describe, load_average
+from bench.machine import describe, load_average, raise_open_files
 from bench.report import Report
 from bench.servers import RedisServer, asgi, relay
 from bench.socket_load import BARE, SOCKETIO, WEBSOCKET, FanOut, Plan, Way, measure_fan_out
@@ -58,7 +57,7 @@ MEASURED: Final[dict[str, tuple[Server, Way]]] = {
 
 def main() -> None:
     options = _options()
-    _raise_open_files(options.clients + OPEN_FILES_SPARE)
+    raise_open_files(options.clients + OPEN_FILES_SPARE)
     report = Report("live")
     with ExitStack() as stack:
         folder = stack.enter_context(temporary_folder())
@@ -118,12 +117,6 @@ def _row(name: str, found: FanOut) -> tuple[str, ...]:
         f"{found.kib:.1f}",
         f"{found.idle_share:.1%}",
     )
-
-
-def _raise_open_files(wanted: int) -> None:
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if soft < wanted:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, max(hard, wanted)))
 
 
 def _options() -> argparse.Namespace:

@@ -2,6 +2,7 @@
 
 import os
 import platform
+import resource
 import sqlite3
 import tempfile
 import time
@@ -77,6 +78,13 @@ def describe(*packages: str) -> str:
         f"{datetime.now(UTC):%Y-%m-%d}",
     ]
     return ", ".join(parts)
+
+
+def raise_open_files(wanted: int) -> None:
+    """Let this process and those it starts have so many files open."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, max(hard, wanted)))
 
 
 def load_average() -> float:
