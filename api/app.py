@@ -11,7 +11,7 @@ from falcon.asgi import App
 from prometheus_client import CollectorRegistry
 from redis.asyncio import Redis
 
-from api import errors, health, messages, openapi, pages, reference
+from api import errors, health, messages, openapi, pages, reference, webhooks
 from api.access import make_access
 from api.auth.trail import Trail
 from api.caller import remember_receive
@@ -29,12 +29,14 @@ from api.metrics import MetricsResource, RequestMetrics
 from api.middleware import Measure, OnePath, RequestId
 from api.people import routes as people
 from api.supervisor.addresses import reachable
+from models.addresses import parse_networks
 from models.database import Database
 from models.messages import facts
 from models.messages.rules import ATTEMPTS_DEFAULT, LEASE_DEFAULT_MS
 from models.messages.service import MessageLimits, MessageService
 from models.secrets import Secrets
 from models.settings import Settings, host_of, is_loopback
+from models.webhooks.service import WebhookService
 
 _RECHECK_S: Final = 5.0
 _RECHECK_WITHOUT_REDIS_S: Final = 1.0
@@ -83,6 +85,9 @@ class Application:
                 lease_default_ms=min(LEASE_DEFAULT_MS, settings.lease_max_s * 1000),
             ),
         )
+        self._webhooks: Final = WebhookService(
+            stores.database, networks=parse_networks(settings.webhook_networks)
+        )
         self._tail: Final = StreamTail(
             stores.redis_for_waiting,
             facts.DOMAIN,
@@ -96,8 +101,9 @@ class Application:
             self._messages.wake,
         )
         registry = CollectorRegistry()
-        access = make_access(settings, secrets, stores.database, stores.redis, now_ms=now_ms)
-        self._access: Final = access
+        access = self._access = make_access(
+            settings, secrets, stores.database, stores.redis, now_ms=now_ms
+        )
         middleware: list[Any] = [
             RequestId(),
             Measure(RequestMetrics(registry)),
@@ -147,6 +153,14 @@ class Application:
         )
         self._app.add_route("/api/queue/events", events)
         routes = messages.add_routes(self._app, self._messages, bounds, now_ms=now_ms)
+        routes += webhooks.add_routes(
+            self._app,
+            self._webhooks,
+            self._messages.queues,
+            access.proxies,
+            body_bytes_max=settings.body_bytes_max,
+            now_ms=now_ms,
+        )
         routes += people.add_routes(
             self._app,
             access,
@@ -209,6 +223,7 @@ class Application:
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._broadcaster.flush(), 1.0)
         self._access.people.close()
+        self._webhooks.close()
         await self._stores.redis.aclose()
         await self._stores.redis_for_waiting.aclose()
         await asyncio.to_thread(self._stores.database.close)

@@ -21,10 +21,11 @@ from api.message_arguments import add_arguments as add_message_arguments
 from api.metrics_folder import claim_metrics_folder
 from api.people.arguments import add_arguments as add_people_arguments
 from api.preconditions import make_data_folder, require_key, require_schema
+from api.webhook_arguments import add_arguments as add_webhook_arguments
 from models.errors import StanchionError
 from models.settings import Settings, SettingsError, host_of, load_settings, port_of
 
-_TASK_QUEUES: Final = "system,messages,people"
+_TASK_QUEUES: Final = "system,messages,people,webhooks"
 _RELAY_STOP_S: Final = 2
 # More connections than a shell's usual limit of open files lets through.
 _OPEN_FILES_MAX: Final = 65_536
@@ -151,6 +152,13 @@ def messages(settings: Settings, options: argparse.Namespace) -> int:
     return message_commands.messages(settings, options)
 
 
+def webhooks(settings: Settings, options: argparse.Namespace) -> int:
+    """List, test, pause and resume webhooks."""
+    from api import webhook_commands  # noqa: PLC0415
+
+    return webhook_commands.webhooks(settings, options)
+
+
 def tail(settings: Settings, options: argparse.Namespace) -> int:
     """Print what happens to messages, as it happens."""
     from api import message_commands  # noqa: PLC0415
@@ -191,7 +199,7 @@ _COMMANDS: Final = {
     command.__name__: command
     for command in (
         *(up, api, relay, worker, beat, flower, migrate),
-        *(user, key, messages, tail, doctor, version),
+        *(user, key, messages, webhooks, tail, doctor, version),
     )
 }
 _ANSWERS_PROGRAMS: Final = ("migrate", "doctor", "version")
@@ -280,6 +288,7 @@ def _parser() -> argparse.ArgumentParser:
             )
     add_people_arguments(parsers["user"], parsers["key"])
     add_message_arguments(parsers["tail"], parsers["messages"])
+    add_webhook_arguments(parsers["webhooks"])
     return parser
 
 

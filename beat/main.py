@@ -2,7 +2,7 @@
 
 import os
 
-from beat import messages, people, system
+from beat import messages, people, system, webhooks
 from models.settings import load_settings
 from workers.app import app, configure
 
@@ -10,6 +10,11 @@ __all__ = ["app"]
 
 configure(load_settings(os.environ))
 app.conf.update(
-    beat_schedule={**system.SCHEDULE, **messages.SCHEDULE, **people.SCHEDULE},
+    beat_schedule={
+        **system.SCHEDULE,
+        **messages.SCHEDULE,
+        **people.SCHEDULE,
+        **webhooks.SCHEDULE,
+    },
     beat_scheduler="beat.scheduler:Scheduler",
 )

@@ -101,6 +101,10 @@ class Settings:
     archive_after_s: WholeSeconds = 86_400
     delete_after_s: WholeSeconds = 604_800
 
+    # Webhooks
+    webhook_networks: tuple[str, ...] = ()
+    webhooks_at_once_max: Annotated[int, Meta(ge=1, le=256)] = 4
+
     # People
     session_s: WholeSeconds = 86_400
     token_s: WholeSeconds = 43_200
@@ -233,11 +237,16 @@ def _check(settings: Settings) -> None:
     for name, (starts, expected) in _URLS.items():
         if not getattr(settings, name).startswith(starts):
             raise SettingsError(_variable(name), f"expected {expected}")
-    try:
-        parse_networks(settings.trusted_proxies)
-    except ValueError as error:
-        raise SettingsError(_variable("trusted_proxies"), str(error)) from None
+    for name in ("trusted_proxies", "webhook_networks"):
+        _check_networks(name, getattr(settings, name))
     _check_limits(settings)
+
+
+def _check_networks(name: str, texts: tuple[str, ...]) -> None:
+    try:
+        parse_networks(texts)
+    except ValueError as error:
+        raise SettingsError(_variable(name), str(error)) from None
 
 
 def _check_limits(settings: Settings) -> None:

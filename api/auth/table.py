@@ -162,6 +162,13 @@ TABLE: Final[tuple[Row, ...]] = (
         is_noted_within=True,
         action="message_deleted",
     ),
+    # A webhook sends messages elsewhere, from within: who may take them may not make one.
+    Row(paths=("/api/queue/webhooks",), who=_ADMINS),
+    Row(
+        paths=("/api/queue/webhooks",),
+        methods=_READ,
+        who=Who(roles=(Role.ADMIN, Role.OPERATOR), admin_key=True),
+    ),
     # The contract leaves these open; who shows no key gets no words of consumers.
     Row(
         paths=("/api/queue/events",),

@@ -1,0 +1,1 @@
+"""Webhooks: consumers that Stanchion runs itself, and that hand messages to addresses outside."""

@@ -1,0 +1,152 @@
+"""Webhooks in this process, on both databases, with real receivers on loopback."""
+
+from collections.abc import AsyncIterator, Iterator
+
+import pytest
+
+from models.addresses import parse_networks
+from models.audit import Actor
+from models.database import Database
+from models.messages.consumer import Consumer, find_waiting
+from models.messages.rules import Held, LeaseRequest, NewMessage, Rejection, public_id
+from models.webhooks import jobs
+from models.webhooks.jobs import Failure, Ground, Served
+from models.webhooks.parcels import Taken
+from models.webhooks.rules import Delivery, Webhook, WebhookSettings
+from models.webhooks.service import WebhookService
+from tests.messages.conftest import Queue
+from tests.webhooks.receiver import Receiver
+
+LOOPBACK = parse_networks(["127.0.0.0/8"])
+ACTOR = Actor(kind="test", name="tester")
+
+
+class Line:
+    """The queue as a webhook sees it."""
+
+    def __init__(self, house: "House") -> None:
+        self._house = house
+        self._consumer = Consumer(house.database, clock=lambda: house.now_ms)
+        self._numbers = iter(range(1_000_000))
+        self.lost: list[int] = []
+
+    def take(self, webhook: Webhook, *, consumer: str, lease_ms: int, count: int) -> list[Taken]:
+        queue = webhook.settings.queue
+        requests = [
+            LeaseRequest(
+                consumer,
+                f"lt_{self._house.round}_{next(self._numbers)}",
+                webhook.settings.type,
+                lease_ms,
+                queue,
+            )
+            for _ in range(count)
+        ]
+        leases, _ = self._consumer.take(requests)
+        return [
+            Taken(
+                id=each.id,
+                lock_token=each.lock_token,
+                message_id=public_id(each.id),
+                queue=queue,
+                type=each.type,
+                priority=each.priority,
+                payload=each.payload,
+                attempt=each.attempt_count,
+                created_at_ms=each.created_at_ms,
+            )
+            for each in leases
+        ]
+
+    def settle(self, delivered: list[Taken], failed: list[Failure]) -> None:
+        settled = self._consumer.settle(
+            [Held(each.id, each.lock_token) for each in delivered],
+            [
+                Rejection(Held(each.taken.id, each.taken.lock_token), each.reason, each.delay_ms)
+                for each in failed
+            ],
+        )
+        self.lost += settled.lost
+
+
+class House:
+    """Webhooks and messages with a clock that stands still until a test moves it."""
+
+    def __init__(self, queue: Queue) -> None:
+        self.queue = queue
+        self.database: Database = queue.database
+        self.service = WebhookService(queue.database, networks=LOOPBACK)
+        self.stops = False
+        self.round = 0
+        self.line = Line(self)
+
+    @property
+    def now_ms(self) -> int:
+        return self.queue.now_ms
+
+    def move(self, ms: int) -> None:
+        self.queue.now_ms += ms
+
+    async def make(self, url: str, name: str = "hook", **settings: object) -> Webhook:
+        return await self.service.create(
+            name,
+            WebhookSettings(url=url, **settings),  # type: ignore[arg-type]
+            ACTOR,
+            now_ms=self.now_ms,
+        )
+
+    async def put(self, *types: str | None, max_attempts: int | None = None) -> list[int]:
+        return await self.queue.put(
+            *(
+                NewMessage(f'{{"n": {number}}}', type=each, max_attempts=max_attempts)
+                for number, each in enumerate(types or (None,))
+            )
+        )
+
+    def due(self, at_once_max: int = 4) -> list[jobs.Hint]:
+        return jobs.claim_due(
+            self.database,
+            lambda: find_waiting(self.database),
+            at_once_max=at_once_max,
+            now_ms=self.now_ms,
+        )
+
+    def serve(self, hint: jobs.Hint, line: Line | None = None) -> Served:
+        self.round += 1
+        ground = Ground(
+            database=self.database,
+            source=line or self.line,  # type: ignore[arg-type]
+            networks=LOOPBACK,
+            clock=lambda: self.now_ms,
+            jitter=lambda: 0.0,
+            is_stopping=lambda: self.stops,
+        )
+        return jobs.serve(ground, hint)
+
+    def tick(self) -> list[Served]:
+        """Do what a tick of beat brings about."""
+        return [self.serve(hint) for hint in self.due()]
+
+    async def deliveries(self, name: str = "hook") -> list[Delivery]:
+        return await self.service.deliveries(name, count=100)
+
+
+@pytest.fixture
+async def queue(database: Database) -> AsyncIterator[Queue]:
+    made = Queue(database)
+    made.now_ms = 1_700_000_000_000
+    yield made
+    await made.service.close()
+
+
+@pytest.fixture
+def house(queue: Queue) -> Iterator[House]:
+    made = House(queue)
+    yield made
+    made.service.close()
+
+
+@pytest.fixture
+def receiver() -> Iterator[Receiver]:
+    with Receiver() as made:
+        yield made
