@@ -201,6 +201,7 @@ class Application:
         self._messages.drain()
         self._tail.wake_readers()
         self._live.drain()
+        self._webhooks.drain()
 
     async def _start(self) -> None:
         await self._access.keys.refresh()
@@ -223,7 +224,6 @@ class Application:
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._broadcaster.flush(), 1.0)
         self._access.people.close()
-        self._webhooks.close()
         await self._stores.redis.aclose()
         await self._stores.redis_for_waiting.aclose()
         await asyncio.to_thread(self._stores.database.close)

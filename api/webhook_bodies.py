@@ -124,7 +124,7 @@ class PageQuery(Body, frozen=True):
     """Which page of the list: so many, behind this name."""
 
     limit: Annotated[int, Meta(ge=1, le=1_000)] = 100
-    after: Annotated[str, Meta(max_length=64)] = ""
+    after: Annotated[str, Meta(max_length=64, pattern=r"^[!-~]*$")] = ""
 
 
 class DeliveriesQuery(Body, frozen=True):

@@ -68,7 +68,6 @@ def _run(settings: Settings, work: Callable[[WebhookService], Awaitable[T]]) -> 
         try:
             return await work(service)
         finally:
-            service.close()
             database.close()
 
     return asyncio.run(run())

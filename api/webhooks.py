@@ -96,6 +96,7 @@ class WebhookListResource(_WebhooksResource):
     )
     async def on_post(self, req: Request, resp: Response, *, body: bodies.NewWebhookBody) -> None:
         """Make a webhook; from now on messages of its queue and type are sent to its address."""
+        bodies.check_name(body.name)
         await self._queues.get(body.queue)
         now_ms = self._now_ms()
         made = await self._service.create(

@@ -21,6 +21,7 @@ from models.messages.rules import (
     Returned,
 )
 from models.messages.statements import counts
+from models.messages.statements.queues import read_settings
 from models.messages.writes import Acknowledge, Reject
 
 # The shard of its counters; beside those of jobs.
@@ -91,10 +92,13 @@ class Consumer:
 
 
 def find_waiting(database: Database) -> set[tuple[str, str]]:
-    """Return the queues and types ("" for none) of messages that wait for a consumer."""
+    """Return the queues and types ("" for none) of messages that a consumer might get."""
     with database.begin() as connection:
-        return {
+        waiting = {
             (queue, type_)
             for queue, type_, state, n in counts.read_counters(connection)
             if state == MessageState.QUEUED and n > 0
         }
+        settings = read_settings(connection) if waiting else {}
+    paused = {name for name, of_queue in settings.items() if of_queue.paused}
+    return {(queue, type_) for queue, type_ in waiting if queue not in paused}

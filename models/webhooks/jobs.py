@@ -236,7 +236,10 @@ class _Serving:
                 self._goes_on = False
                 return
             statements.note(connection, name, [_delivery(*result) for result in results])
-            if now.version != self._webhook.version:
+            if (now.created_at_ms, now.version) != (
+                self._webhook.created_at_ms,
+                self._webhook.version,
+            ):
                 # What an old address answered says nothing of the new one.
                 self._goes_on = False
                 return

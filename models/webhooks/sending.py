@@ -144,6 +144,8 @@ def _retry_after_s(headers: Sequence[tuple[bytes, bytes]], now_ms: int) -> int |
 
 def _words_of(error: Exception) -> str:
     said = " ".join(str(error).split())[:300]
+    if isinstance(error, httpcore.LocalProtocolError):
+        return "the request could not be made"  # its words may hold the header that was wrong
     what = type(error).__name__
     for kind, words in _WORDS.items():
         if isinstance(error, kind):

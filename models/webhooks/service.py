@@ -3,9 +3,7 @@
 import asyncio
 import contextlib
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from functools import partial
 from typing import Final, TypeVar
 
 from sqlalchemy import Connection
@@ -15,7 +13,7 @@ from models import audit
 from models.addresses import Network
 from models.audit import Actor, Change
 from models.database import Database
-from models.errors import LimitError
+from models.errors import LimitError, UnavailableError
 from models.webhooks import statements
 from models.webhooks.rules import (
     WEBHOOKS_MAX,
@@ -32,7 +30,7 @@ from models.webhooks.rules import (
 )
 from models.webhooks.signing import check_secret, new_secret
 from models.webhooks.targets import check_headers, check_url
-from models.webhooks.trials import Trial, delivery_of, send_trial
+from models.webhooks.trials import Trial, begin_trial, delivery_of
 
 T = TypeVar("T")
 
@@ -40,18 +38,18 @@ _TESTS_AT_ONCE: Final = 4
 
 
 class WebhookService:
-    """The webhooks of one database; `close` it at the end. What changed is on disk on return."""
+    """The webhooks of one database. What a method changed is on disk when it returns."""
 
     def __init__(self, database: Database, *, networks: Sequence[Network]) -> None:
         """`networks` may be asked besides the public ones."""
         self._database: Final = database
         self._networks: Final = networks
-        self._threads: Final = ThreadPoolExecutor(_TESTS_AT_ONCE, "webhook-test")
-        self._testing = 0
+        self._testing: Final[set[asyncio.Future[Trial]]] = set()
 
-    def close(self) -> None:
-        """Let go of the threads; a test that is under way ends by its timeout."""
-        self._threads.shutdown(wait=False, cancel_futures=True)
+    def drain(self) -> None:
+        """Let go of everybody who waits for a test: the process ends."""
+        for trial in self._testing:
+            trial.cancel()
 
     async def page(self, *, after: str, count: int) -> list[Webhook]:
         """Return up to `count` webhooks by name, those behind `after`."""
@@ -150,6 +148,8 @@ class WebhookService:
             settings = with_kept_headers(changed(was.settings, dict(changes)), was.settings)
             self._check(settings)
             now = was if paused is None else _paused(was, paused)
+            if settings.url != was.settings.url:  # what the old receiver did says nothing of this
+                now = replace(now, health=Health())
             return replace(now, settings=settings)
 
         return await self._change(name, change, actor, "webhook_changed", now_ms=now_ms)
@@ -184,18 +184,11 @@ class WebhookService:
     ) -> Trial:
         """Send one signed request that carries no message, also for a webhook that is paused.
 
-        Raises WebhookNotFoundError, or LimitError when too many tests are under way.
+        Raises WebhookNotFoundError, LimitError when too many tests are under way, or
+        UnavailableError when this process ends meanwhile.
         """
         webhook = await self.get(name)
-        if self._testing >= _TESTS_AT_ONCE:
-            raise LimitError("webhook tests under way", _TESTS_AT_ONCE)
-        self._testing += 1
-        try:
-            made = await asyncio.get_running_loop().run_in_executor(
-                self._threads, partial(send_trial, webhook, self._networks, now_ms=now_ms)
-            )
-        finally:
-            self._testing -= 1
+        made = await self._try(webhook, now_ms=now_ms)
 
         def note(connection: Connection) -> None:
             statements.note(connection, name, [delivery_of(made)])
@@ -205,6 +198,21 @@ class WebhookService:
 
         await self._database.run(note)
         return made
+
+    async def _try(self, webhook: Webhook, *, now_ms: int) -> Trial:
+        if len(self._testing) >= _TESTS_AT_ONCE:
+            raise LimitError("webhook tests under way", _TESTS_AT_ONCE)
+        trial = asyncio.wrap_future(begin_trial(webhook, self._networks, now_ms=now_ms))
+        self._testing.add(trial)
+        try:
+            return await asyncio.shield(trial)
+        except asyncio.CancelledError:
+            if trial.cancelled():  # by `drain`; else it is the request that ends
+                raise UnavailableError("webhook test", "this process ends") from None
+            raise
+        finally:
+            # A request that ends does not end the test: it counts until then.
+            trial.add_done_callback(self._testing.discard)
 
     async def _change(
         self,

@@ -24,8 +24,9 @@ ACTOR = Actor(kind="test", name="tester")
 class Line:
     """The queue as a webhook sees it."""
 
-    def __init__(self, house: "House") -> None:
+    def __init__(self, house: "House", name: str = "") -> None:
         self._house = house
+        self._name = name
         self._consumer = Consumer(house.database, clock=lambda: house.now_ms)
         self._numbers = iter(range(1_000_000))
         self.lost: list[int] = []
@@ -35,7 +36,7 @@ class Line:
         requests = [
             LeaseRequest(
                 consumer,
-                f"lt_{self._house.round}_{next(self._numbers)}",
+                f"lt_{self._name}{self._house.round}_{next(self._numbers)}",
                 webhook.settings.type,
                 lease_ms,
                 queue,
@@ -140,10 +141,8 @@ async def queue(database: Database) -> AsyncIterator[Queue]:
 
 
 @pytest.fixture
-def house(queue: Queue) -> Iterator[House]:
-    made = House(queue)
-    yield made
-    made.service.close()
+def house(queue: Queue) -> House:
+    return House(queue)
 
 
 @pytest.fixture

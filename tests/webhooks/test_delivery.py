@@ -9,6 +9,7 @@ from sqlalchemy import func, select
 from models.messages import jobs as message_jobs
 from models.messages.policies import QueueSettings
 from models.messages.rules import NewMessage, public_id
+from models.messages.tables import done
 from models.webhooks.jobs import Served
 from models.webhooks.rules import REST_MIN_MS
 from models.webhooks.tables import delivery
@@ -40,6 +41,8 @@ async def test_message_is_posted_signed_and_acknowledged(house: House, receiver:
     }
     assert got.is_signed_by(made.secrets.secret)
     assert await house.queue.counts() == {"acknowledged": 1}
+    with house.database.begin() as connection:
+        assert connection.execute(select(done.c.consumer_id)).scalar_one() == "webhook:hook"
     [noted] = await house.deliveries()
     assert (noted.status, noted.attempt, noted.error) == (204, 1, None)
 
@@ -240,6 +243,59 @@ async def test_a_webhook_is_served_by_one_task_at_a_time(house: House, receiver:
     assert house.serve(hint) == Served(requests=1)
     assert house.serve(hint) == Served()  # the broker delivered it twice
     assert len(receiver.got) == 1
+
+
+async def test_tasks_that_overlap_send_each_message_once(house: House, receiver: Receiver) -> None:
+    for name in ("a", "b", "c"):
+        await house.make(receiver.url, name, concurrency=3)
+    messages = await house.put(*[None] * 60)
+    hints = house.due()
+    assert len(hints) == 3
+
+    lines = [Line(house, name) for name in ("a", "b", "c")]
+    served = await asyncio.gather(
+        *(
+            asyncio.to_thread(house.serve, hint, line)
+            for hint, line in zip(hints, lines, strict=True)
+        )
+    )
+
+    assert sum(each.requests for each in served) == 60
+    assert sorted(got.id for got in receiver.got) == [public_id(each) for each in messages]
+    assert await house.queue.counts() == {"acknowledged": 60}
+
+
+async def test_paused_queue_starts_nothing(house: House, receiver: Receiver) -> None:
+    await house.make(receiver.url)
+    await house.put()
+    await house.queue.service.queues.patch("default", {"paused": True}, now_ms=house.now_ms)
+
+    assert house.due() == []
+
+
+async def test_webhook_made_anew_under_its_name_is_another(
+    house: House, receiver: Receiver
+) -> None:
+    loop = asyncio.get_running_loop()
+
+    async def make_anew() -> None:
+        await house.service.delete("hook", ACTOR, now_ms=house.now_ms)
+        house.move(1)
+        await house.make(receiver.url, concurrency=1)
+
+    def answer(_got: object) -> Reply:
+        asyncio.run_coroutine_threadsafe(make_anew(), loop).result(30)
+        return Reply(410)
+
+    receiver.answer = answer
+    await house.make(receiver.url, concurrency=1)
+    await house.put(None, None)
+    [hint] = house.due()
+
+    await asyncio.to_thread(house.serve, hint)
+
+    assert len(receiver.got) == 1
+    assert not (await house.service.get("hook")).paused
 
 
 async def test_a_hint_that_got_lost_is_made_again(house: House, receiver: Receiver) -> None:

@@ -1,6 +1,8 @@
 """Webhooks by HTTP, with the real processes, on both databases."""
 
 import json
+import signal
+import threading
 from collections.abc import Iterator
 
 import httpx
@@ -198,6 +200,20 @@ def test_what_is_wrong_is_named(admin: httpx.Client, fields: dict[str, object], 
     assert admin.get(WEBHOOKS).json()["webhooks"] == []
 
 
+@pytest.mark.parametrize("name", ["a%00b", "%C3%A4", "x" * 300, "-a", "a%0A"])
+def test_names_that_cannot_be_are_not_found_and_not_made(
+    admin: httpx.Client, receiver: Receiver, name: str
+) -> None:
+    path = f"{WEBHOOKS}/{name}"
+
+    assert admin.get(path).status_code == 404
+    assert admin.get(f"{path}/deliveries").status_code == 404
+    assert admin.delete(path).status_code == 404
+    assert admin.put(path, json={"url": receiver.url}).status_code in {400, 404}
+    assert admin.get(WEBHOOKS, params={"after": "a\0"}).status_code == 400
+    assert admin.post(WEBHOOKS, json={"name": "a\n", "url": receiver.url}).status_code == 400
+
+
 def test_queue_must_be_there(admin: httpx.Client, receiver: Receiver) -> None:
     for answer in (
         admin.post(WEBHOOKS, json={"name": "a", "url": receiver.url, "queue": "mial"}),
@@ -224,6 +240,27 @@ def test_operators_look_and_admins_change(
     assert http.get(WEBHOOKS, headers=program).status_code in {401, 403}
     assert http.post(WEBHOOKS, headers=program, json={}).status_code in {401, 403}
     assert receiver.got == []
+
+
+@pytest.mark.slow
+def test_stop_waits_for_no_test(start_system: StartSystem, receiver: Receiver) -> None:
+    system = start_system("api", WEBHOOK_NETWORKS="127.0.0.0/8")
+    over = threading.Event()
+
+    def answer(_got: object) -> Reply:
+        system.running["api"].send_signal(signal.SIGTERM)
+        over.wait(120)
+        return Reply()
+
+    receiver.answer = answer
+    with httpx.Client(base_url=system.url, headers=admin_headers(system), timeout=60) as admin:
+        make(admin, receiver.url, timeout_seconds=30, paused=True)
+
+        refused = admin.post(f"{WEBHOOKS}/orders/test")
+
+        assert refused.status_code == 503
+        assert system.running["api"].wait(15) == 0
+    over.set()
 
 
 @pytest.mark.slow
