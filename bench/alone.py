@@ -23,6 +23,7 @@ from api import message_bodies as wire
 from models.clock import now_ms
 from models.database import Database
 from models.messages import writes
+from models.messages.marks import FROM_THE_START
 from models.messages.rules import Held, Lease, LeaseRequest, NewMessage, Tally, internal_id
 from models.messages.statements.counts import bump
 from models.messages.statements.lease import lease
@@ -122,7 +123,7 @@ class _Batch:
 
 def _lease(connection: Connection, asked: LeaseRequest, shard: int) -> list[Lease]:
     tally = Tally()
-    leases = lease(connection, [asked], now_ms=now_ms(), tally=tally)
+    leases = lease(connection, [asked], FROM_THE_START, now_ms=now_ms(), tally=tally)
     bump(connection, shard, tally)
     return leases
 

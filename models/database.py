@@ -11,7 +11,7 @@ start, because an upgrade from reading fails at once however long the busy timeo
 
 import asyncio
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from typing import Any, Final, TypeVar
@@ -40,9 +40,17 @@ metadata: Final = MetaData(
 T = TypeVar("T")
 
 _SQLITE_READERS: Final = 4
-# Connections to PostgreSQL whose commits do not wait for the disk, beside the others; opened when
-# they are needed, so a process that never asks for one has none.
+# Connections to PostgreSQL for work by index, and those whose commits do not wait for the disk,
+# beside the others; opened when they are needed: a process that never asks for one has none.
+_INDEXED_CONNECTIONS: Final = 8
 _RELAXED_CONNECTIONS: Final = 3
+# Tables that are empty now and long in a minute: a plan made from their statistics is a bad guess,
+# a plan by index is right at any size. Made once for each statement, since planning takes longer
+# than doing.
+_BY_INDEX: Final = (
+    *("enable_seqscan=off", "enable_bitmapscan=off", "enable_sort=off"),
+    *("enable_hashjoin=off", "enable_mergejoin=off", "plan_cache_mode=force_generic_plan"),
+)
 # A connection that rested longer than this is asked whether it still lives before it is used.
 _TRUSTED_IDLE_S: Final = 1.0
 
@@ -62,13 +70,19 @@ class Database:
         self._writers: Executor
         if self.is_sqlite:
             self._engine = _sqlite_engine(self._url, timeout_s)
-            self._relaxed = self._snapshots = self._engine
+            self._relaxed = self._indexed = self._snapshots = self._engine
             self._writers = ThreadPoolExecutor(1, "sqlite-writer")
             self._readers = ThreadPoolExecutor(_SQLITE_READERS, "sqlite-reader")
         else:
             self._engine = _postgresql_engine(self._url, connections_max, timeout_s)
+            self._indexed = _postgresql_engine(
+                self._url, _INDEXED_CONNECTIONS, timeout_s, settings=_BY_INDEX
+            )
             self._relaxed = _postgresql_engine(
-                self._url, _RELAXED_CONNECTIONS, timeout_s, relaxed=True
+                self._url,
+                _RELAXED_CONNECTIONS,
+                timeout_s,
+                settings=(*_BY_INDEX, "synchronous_commit=off"),
             )
             self._snapshots = self._engine.execution_options(isolation_level="REPEATABLE READ")
             self._writers = self._readers = ThreadPoolExecutor(connections_max, "postgresql")
@@ -78,15 +92,21 @@ class Database:
         work: Callable[[Connection], T],
         *,
         durable: bool = True,
+        by_index: bool = False,
         late: Callable[[T], None] | None = None,
     ) -> T:
         """Run `work` in one transaction and return what it returned, after the commit.
 
         With `durable` the commit is on disk by then. Without, a crash of the machine may undo it,
-        never half of it: for what is safe to do again. `late` is told, in the event loop, what
-        `work` returned when it committed after all, though nobody waits for it any more.
+        never half of it: for what is safe to do again; such work is by index too. `by_index` says
+        that every statement finds its few rows by an index, so PostgreSQL need not choose. `late`
+        is told, in the event loop, what `work` returned when it committed after all, though nobody
+        waits for it any more.
         """
-        return await self._in_thread(self._writers, self._write, work, durable, late=late)
+        engine = self._indexed if by_index else self._engine
+        if not durable:
+            engine = self._relaxed
+        return await self._in_thread(self._writers, self._write, work, engine, durable, late=late)
 
     async def read(self, work: Callable[[Connection], T]) -> T:
         """Run `work`, which only reads, on one snapshot."""
@@ -120,6 +140,7 @@ class Database:
         self._writers.shutdown()
         self._readers.shutdown()
         self._engine.dispose()
+        self._indexed.dispose()
         self._relaxed.dispose()
 
     async def _in_thread(
@@ -139,8 +160,7 @@ class Database:
             work.add_done_callback(_telling(asyncio.get_running_loop(), late))
         raise UnavailableError("database", "it did not answer in time")
 
-    def _write(self, work: Callable[[Connection], T], durable: bool) -> T:  # noqa: FBT001
-        engine = self._engine if durable else self._relaxed
+    def _write(self, work: Callable[[Connection], T], engine: Engine, durable: bool) -> T:  # noqa: FBT001
         with _translated(), engine.connect() as connection:
             if self.is_sqlite:
                 _set_sqlite_durability(connection, durable=durable)
@@ -226,13 +246,13 @@ def _set_sqlite_durability(connection: Connection, *, durable: bool) -> None:
 
 
 def _postgresql_engine(
-    url: URL, connections_max: int, timeout_s: float, *, relaxed: bool = False
+    url: URL, connections_max: int, timeout_s: float, *, settings: Sequence[str] = ()
 ) -> Engine:
     timeout_ms = int(timeout_s * 1000)
     options = (
         f"-c timezone=utc -c statement_timeout={timeout_ms} -c lock_timeout={timeout_ms}"
         f" -c idle_in_transaction_session_timeout={timeout_ms * 3}"
-        f" -c synchronous_commit={'off' if relaxed else 'on'} -c jit=off"
+        f" -c synchronous_commit=on -c jit=off{''.join(f' -c {setting}' for setting in settings)}"
     )
     engine = create_engine(
         url,

@@ -1,17 +1,20 @@
 """One try to serve waiting consumers, within one transaction, in a thread of the database."""
 
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from sqlalchemy import Connection
 
+from models.messages.marks import Look, Start, is_cheap
 from models.messages.policies import QueueSettings
 from models.messages.registry import Registry
-from models.messages.rules import LapseWatch, Lease, LeaseRequest, Returned, Tally
+from models.messages.rules import LapseWatch, Lease, LeaseRequest, Returned, Tally, lane_of
 from models.messages.statements.counts import bump
 from models.messages.statements.delays import collect_due, first_due_at_ms
-from models.messages.statements.lease import lease, lines_with_messages
+from models.messages.statements.lease import lease, lines_with_messages, newest_id
+from models.messages.statements.parameters import is_sqlite
 from models.messages.statements.settle import collect_lapsed, first_lease_end_ms
 
 _LINES_TRIED_ONE_BY_ONE: Final = 3
@@ -26,9 +29,10 @@ class Claim:
     lapsed: list[Returned]
     looked: tuple[int, int | None] | None
     unknown: set[str]  # queues that do not exist
-    # The same for messages that are due, and how many of them were let into their lines.
+    # The same for messages that are due, and the ids of those let into their lines.
     looked_for_due: tuple[int, int | None] | None
-    due: int
+    due: list[int]
+    looks: list[Look]  # at the lines in turn; none where marks serve nothing
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,9 +55,17 @@ class Claims:
         self._rows_max: Final = rows_max
 
     def take(
-        self, connection: Connection, groups: Sequence[Group], watches: Watches, slot: int
+        self,
+        connection: Connection,
+        groups: Sequence[Group],
+        starts: Sequence[Start],
+        watches: Watches,
+        slot: int,
     ) -> Claim:
-        """Look for lapsed leases and due messages if one may be there, then lease."""
+        """Look for lapsed leases and due messages if one may be there, then lease.
+
+        There is a start for each group.
+        """
         now_ms = self._clock()
         tally = Tally()
         lapsed: list[Returned] = []
@@ -61,7 +73,7 @@ class Claims:
         if watches.leases.is_due(now_ms):
             lapsed = collect_lapsed(connection, count=self._rows_max, now_ms=now_ms, tally=tally)
             looked = (now_ms, first_lease_end_ms(connection))
-        due, looked_for_due = 0, None
+        due, looked_for_due = list[int](), None
         if watches.delays.is_due(now_ms):
             first_ms = first_due_at_ms(connection)
             if first_ms is not None and first_ms <= now_ms:
@@ -70,12 +82,23 @@ class Claims:
             looked_for_due = (now_ms, first_ms)
         queues = {group[0].queue for group in groups}
         settings = self._settings(connection, queues, now_ms)
-        open_groups = [group for group in groups if _is_open(settings.get(group[0].queue))]
+        back = min([*due, *(message.id for message in lapsed)], default=None)
+        tries = [
+            (group, start if back is None else start.lowered(back))
+            for group, start in zip(groups, starts, strict=True)
+            if _is_open(settings.get(group[0].queue))
+        ]
         leases: list[Lease] = []
-        for group in _promising(connection, open_groups):
-            leases += lease(connection, group, now_ms=now_ms, tally=tally)
+        looks: list[Look] = []
+        for group, start in _promising(connection, tries):
+            began_s = time.monotonic()
+            given = lease(connection, group, start, now_ms=now_ms, tally=tally)
+            leases += given
+            if not is_sqlite(connection):
+                spent_ms = (time.monotonic() - began_s) * 1000
+                looks.append(_look(connection, group, start, given, spent_ms))
         bump(connection, self._shard + slot, tally)
-        return Claim(leases, lapsed, looked, queues - settings.keys(), looked_for_due, due)
+        return Claim(leases, lapsed, looked, queues - settings.keys(), looked_for_due, due, looks)
 
     def _settings(
         self, connection: Connection, queues: set[str], now_ms: int
@@ -91,10 +114,39 @@ def _is_open(settings: QueueSettings | None) -> bool:
     return settings is not None and not settings.paused
 
 
-def _promising(connection: Connection, groups: Sequence[Group]) -> Sequence[Group]:
-    """Leave out lines without a message: with many, one question is cheaper than many tries."""
-    if len(groups) <= _LINES_TRIED_ONE_BY_ONE:
-        return groups
-    lines = [(group[0].queue, group[0].type) for group in groups]
-    promising = lines_with_messages(connection, lines)
-    return [group for group, line in zip(groups, lines, strict=True) if line in promising]
+def _promising(
+    connection: Connection, tries: Sequence[tuple[Group, Start]]
+) -> Sequence[tuple[Group, Start]]:
+    """Leave out lines without a message: with many, one question is cheaper than many tries.
+
+    Not those of which a part is skipped: the question would not skip it.
+    """
+    asked = [_line(group) for group, start in tries if not start.skips]
+    if len(asked) <= _LINES_TRIED_ONE_BY_ONE:
+        return tries
+    promising = lines_with_messages(connection, asked)
+    return [(group, start) for group, start in tries if start.skips or _line(group) in promising]
+
+
+def _line(group: Group) -> tuple[str, str | None]:
+    return group[0].queue, group[0].type
+
+
+def _look(
+    connection: Connection, group: Group, start: Start, given: Sequence[Lease], spent_ms: float
+) -> Look:
+    ends: dict[int, tuple[int, int]] = {}
+    for one in given:
+        first, last = ends.get(lane := lane_of(one.priority), (one.id, one.id))
+        ends[lane] = (min(first, one.id), max(last, one.id))
+    is_short = len(given) < len(group)
+    return Look(
+        key=_line(group),
+        start=start,
+        ends=ends,
+        row_count=len(given),
+        is_short=is_short,
+        # Whose messages others take finds none itself to know the place by.
+        newest_id=newest_id(connection) if is_short and not is_cheap(spent_ms, len(given)) else 0,
+        spent_ms=spent_ms,
+    )

@@ -16,45 +16,19 @@ from models.errors import LimitError, UnavailableError
 from models.messages.claims import Claim, Claims, Watches
 from models.messages.gathering import Gathering
 from models.messages.line import DELAYS, Caller, LineKey, Lines, Waiter
+from models.messages.marks import Marks
+from models.messages.patience import Patience
 from models.messages.policies import QueueNotFoundError
 from models.messages.registry import Registry
-from models.messages.rules import Held, LapseWatch, Lease, LeaseRequest, Returned
+from models.messages.rules import Held, LapseWatch, Lease, LeaseRequest, MessageState, Returned
 from models.messages.statements.settle import give_back
 
 # Of two claims the later may find the earlier message: who came first would be served second.
 _FLIGHTS_MAX: Final = 1
-# How long nobody looks whether a waiting caller has hung up.
-_UNWATCHED_S: Final = 0.05
 # How long to wait before leases that nobody took are given back to a database that was away.
 _GIVE_BACK_PAUSES_S: Final = (0.5, 1.0, 2.0, 4.0, 8.0, 16.0)
 
 log: Final = structlog.get_logger(__name__)
-
-
-class _Patience:
-    """Lets a waiter give up when its time is over or its caller hung up.
-
-    Most get their message at once, and whoever gets one is asked whether somebody still listens:
-    a task that watches the caller is only made for a waiter who has to wait.
-    """
-
-    def __init__(self, waiter: Waiter, timeout_s: float) -> None:
-        self._loop: Final = asyncio.get_running_loop()
-        self._waiter: Final = waiter
-        self._rest_s: Final = max(0.0, timeout_s - _UNWATCHED_S)
-        self._watch: asyncio.Task[None] | None = None
-        self._alarm = self._loop.call_later(min(timeout_s, _UNWATCHED_S), self._begin)
-
-    def _begin(self) -> None:
-        self._alarm = self._loop.call_later(self._rest_s, self._waiter.give_up)
-        self._watch = self._loop.create_task(self._waiter.caller.hung_up())
-        self._watch.add_done_callback(lambda _: self._waiter.give_up())
-
-    def end(self) -> None:
-        """Leave the waiter alone."""
-        self._alarm.cancel()
-        if self._watch is not None:
-            self._watch.cancel()
 
 
 class Dispatcher:
@@ -90,6 +64,7 @@ class Dispatcher:
         self._lapsed: Final = lapsed
         self._became_due: Final = became_due
         self._lines: Final = Lines()
+        self._marks: Final = Marks()
         self._watch: Final = LapseWatch()
         self._delays = LapseWatch()
         self._free_slots: Final = list(range(_FLIGHTS_MAX))
@@ -98,6 +73,7 @@ class Dispatcher:
         self._is_draining = False
         self._next_end_ms: int | None = None  # of the leases this process knows of
         self._next_due_ms: int | None = None  # of delayed messages, as of the last look
+        self._next_full_ms: int | None = None  # when to look for what a try may have left out
         self._alarm: asyncio.TimerHandle | None = None
 
     async def lease(
@@ -135,12 +111,19 @@ class Dispatcher:
         if arrived is not None and DELAYS in arrived:
             # A new watch, so that a look that is under way cannot put this one to rest.
             self._delays = LapseWatch()
-            arrived = None
-        if arrived is None:
+            self._lines.ask_all()
+        elif arrived is None:
+            self._marks.hurry()
             self._lines.ask_all()
         else:
             self._lines.ask(arrived)
         self._launch_soon()
+
+    def put_back(self, returned: Iterable[Returned]) -> None:
+        """Take note of messages that wait again, at their old places."""
+        for message in returned:
+            if message.state is MessageState.QUEUED:
+                self._marks.lower([message.id], queue=message.queue)
 
     def drain(self) -> None:
         """Answer everybody who waits; from now on nobody waits."""
@@ -159,7 +142,7 @@ class Dispatcher:
     async def _wait(self, waiter: Waiter, timeout_s: float) -> list[Lease]:
         if not waiter.waits:
             return await waiter.future
-        patience = _Patience(waiter, timeout_s)
+        patience = Patience(waiter, timeout_s)
         try:
             return await waiter.future
         finally:
@@ -179,13 +162,15 @@ class Dispatcher:
         requests = [[one for waiter in group for one in waiter.tried] for group in groups]
         untaken: list[Lease] = []
         watches = Watches(self._watch, self._delays)
+        now_ms = self._clock()
+        starts = [self._marks.start(group[0].key, now_ms=now_ms) for group in groups]
         try:
             claim = await self._database.run(
-                lambda connection: self._claims.take(connection, requests, watches, slot),
+                lambda connection: self._claims.take(connection, requests, starts, watches, slot),
                 durable=False,
                 late=self._undo,
             )
-            self._note_looks(claim, watches)
+            self._note_looks(claim, watches, now_ms)
             untaken = self._hand_out(groups, claim)
         except Exception as error:  # noqa: BLE001 -- it is handed to those who wait for it
             for waiter in _all(groups):
@@ -208,7 +193,7 @@ class Dispatcher:
             self._flights.add(task)
             task.add_done_callback(self._flights.discard)
 
-    def _note_looks(self, claim: Claim, watches: Watches) -> None:
+    def _note_looks(self, claim: Claim, watches: Watches, began_ms: int) -> None:
         """Remember when there is something to look for again, and try those it may concern."""
         if claim.looked is not None:
             watches.leases.looked(*claim.looked)
@@ -216,12 +201,21 @@ class Dispatcher:
         if claim.looked_for_due is not None:
             watches.delays.looked(*claim.looked_for_due)
             self._next_due_ms = claim.looked_for_due[1]
+        self._note_marks(claim, began_ms)
         if claim.lapsed:
+            self.put_back(claim.lapsed)
             self._lapsed(claim.lapsed)
         if claim.due:
+            self._marks.lower(claim.due)
             self._became_due()
         if claim.lapsed or claim.due:
             self._lines.ask_all()
+
+    def _note_marks(self, claim: Claim, began_ms: int) -> None:
+        now_ms = self._clock()
+        moments = [self._marks.note(look, began_ms=began_ms, now_ms=now_ms) for look in claim.looks]
+        if later := [moment_ms for moment_ms in moments if moment_ms is not None]:
+            self._next_full_ms = min(self._next_full_ms or later[0], *later)
 
     def _hand_out(self, groups: Sequence[Sequence[Waiter]], claim: Claim) -> list[Lease]:
         """Answer the waiters that got a message; return the leases that nobody takes."""
@@ -264,7 +258,8 @@ class Dispatcher:
                 await asyncio.sleep(pause_s)
             else:
                 break
-        self.wake(None)
+        self._marks.lower([given.id for given in untaken])
+        self._try_all()
 
     def _set_alarm(self) -> None:
         """Arrange the next try of those who wait: at the end of a lease, or at the recheck."""
@@ -274,7 +269,7 @@ class Dispatcher:
         if self.waiter_count == 0:
             return
         delay_s = self.recheck_s
-        for moment_ms in (self._next_end_ms, self._next_due_ms):
+        for moment_ms in (self._next_end_ms, self._next_due_ms, self._next_full_ms):
             if moment_ms is not None:
                 # A millisecond later, since a lease has ended at its end and a timer may be early.
                 delay_s = min(delay_s, max(0, moment_ms - self._clock() + 1) / 1000)
@@ -282,8 +277,18 @@ class Dispatcher:
 
     def _ring(self) -> None:
         self._alarm = None
-        self._next_end_ms = None
-        self.wake(None)
+        now_ms = self._clock()
+        self._next_end_ms = _unless_past(self._next_end_ms, now_ms)
+        self._next_full_ms = _unless_past(self._next_full_ms, now_ms)
+        self._try_all()
+
+    def _try_all(self) -> None:
+        self._lines.ask_all()
+        self._launch_soon()
+
+
+def _unless_past(moment_ms: int | None, now_ms: int) -> int | None:
+    return None if moment_ms is None or moment_ms <= now_ms else moment_ms
 
 
 def _all(groups: Iterable[Iterable[Waiter]]) -> Iterable[Waiter]:

@@ -160,7 +160,8 @@ class GroupCommit(Generic[Item, Outcome]):
         self, items: list[Item], now_ms: int, slot: int
     ) -> Sequence[Outcome | Exception]:
         outcomes = await self._database.run(
-            lambda connection: self._write(connection, items, now_ms=now_ms, slot=slot)
+            lambda connection: self._write(connection, items, now_ms=now_ms, slot=slot),
+            by_index=True,
         )
         if self._committed is not None:
             accepted = [

@@ -51,10 +51,10 @@ def _let_in_due(database: Database, *, now_ms: int) -> bool:
     while True:
         tally = Tally()
         with database.begin() as connection:
-            batch = delays.collect_due(connection, count=_ROWS_MAX, now_ms=now_ms, tally=tally)
+            ids = delays.collect_due(connection, count=_ROWS_MAX, now_ms=now_ms, tally=tally)
             counts.bump(connection, _SHARD, tally)
-        total += batch
-        if batch < _ROWS_MAX:
+        total += len(ids)
+        if len(ids) < _ROWS_MAX:
             return total > 0
 
 

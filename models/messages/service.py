@@ -238,6 +238,7 @@ class MessageService:
         self._tell(facts.acknowledged(helds), {})
 
     def _tell_rejected(self, _rejections: list[Rejection], returned: list[Returned]) -> None:
+        self._dispatcher.put_back(returned)
         self._tell(facts.rejected(returned), facts.returns(returned))
 
     def _tell_edited(self, touched: Touched) -> None:

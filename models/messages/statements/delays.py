@@ -45,11 +45,11 @@ def first_due_at_ms(connection: Connection) -> int | None:
     return connection.execute(_FIRST).scalar()
 
 
-def collect_due(connection: Connection, *, count: int, now_ms: int, tally: Tally) -> int:
-    """Let up to `count` messages that are due into their lines; return how many there were."""
+def collect_due(connection: Connection, *, count: int, now_ms: int, tally: Tally) -> list[int]:
+    """Let up to `count` messages that are due into their lines; return their ids."""
     ids = connection.execute(_DUE_IDS, {"moment_ms": now_ms, "count": count}).scalars().all()
     if not ids:
-        return 0
+        return []
     statement = delete(tables.delayed).where(tables.delayed.c.id.in_(ids))
     rows = connection.execute(statement.returning(tables.delayed)).mappings().all()
     put_ready(connection, rows)
@@ -57,4 +57,4 @@ def collect_due(connection: Connection, *, count: int, now_ms: int, tally: Tally
         tally.move(
             row["queue"], row["type"], source=MessageState.DELAYED, target=MessageState.QUEUED
         )
-    return len(rows)
+    return [row["id"] for row in rows]

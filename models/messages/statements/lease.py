@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, TextClause, text
 
+from models.messages.marks import Start
 from models.messages.rules import Lease, LeaseRequest, MessageState, Tally, priority_of
 from models.messages.statements.parameters import COLUMNS, is_sqlite, rows_as_json
 from models.messages.tables import MESSAGE_COLUMNS
@@ -16,8 +17,28 @@ _LEASED_COLUMNS: Final = (
 )
 
 
-def _pick(*, by_type: bool) -> str:
-    """Return the ids of the next messages; the array makes PostgreSQL choose them only once."""
+def _pick_postgresql(*, by_type: bool) -> str:
+    """Return the ids of the next messages, lane after lane, each behind its mark.
+
+    The bounds of a lane are worded so that nothing but the index in order of claim can serve them:
+    by `lane = ...` PostgreSQL may as well run through the primary key. It stops, and locks no more
+    rows, once there are enough.
+    """
+    return f"""
+        SELECT next.id
+        FROM unnest(CAST(:after AS bigint[])) WITH ORDINALITY AS lanes (after, turn)
+        CROSS JOIN LATERAL (
+            SELECT id FROM message_ready
+            WHERE queue = :queue {"AND type = :type" if by_type else ""}
+              AND (lane, id) > (lanes.turn - 1, lanes.after) AND lane < lanes.turn
+            ORDER BY lane, id LIMIT :count FOR UPDATE SKIP LOCKED
+        ) AS next
+        LIMIT :count
+        """  # noqa: S608 -- texts of ours
+
+
+def _pick_sqlite(*, by_type: bool) -> str:
+    """Return the ids of the next messages; a row that was taken is gone, and in nobody's way."""
     return (
         "SELECT id FROM message_ready WHERE queue = :queue"  # noqa: S608 -- texts of ours
         + (" AND type = :type" if by_type else "")
@@ -30,7 +51,8 @@ def _lease_postgresql(*, by_type: bool) -> TextClause:
         f"""
         WITH picked AS (
             DELETE FROM message_ready
-            WHERE id = ANY (ARRAY ({_pick(by_type=by_type)} FOR UPDATE SKIP LOCKED))
+            -- As an array they are chosen only once.
+            WHERE id = ANY (ARRAY ({_pick_postgresql(by_type=by_type)}))
             RETURNING {COLUMNS}
         ), turns AS (
             SELECT *, row_number() OVER (ORDER BY lane, id) AS turn FROM picked
@@ -54,7 +76,8 @@ def _lease_postgresql(*, by_type: bool) -> TextClause:
 _LEASE_POSTGRESQL: Final = {by: _lease_postgresql(by_type=by) for by in (False, True)}
 _TAKE_SQLITE: Final = {
     by: text(
-        f"DELETE FROM message_ready WHERE id IN ({_pick(by_type=by)}) RETURNING {COLUMNS}"  # noqa: S608
+        f"DELETE FROM message_ready WHERE id IN ({_pick_sqlite(by_type=by)})"  # noqa: S608
+        f" RETURNING {COLUMNS}"
     )
     for by in (False, True)
 }
@@ -66,11 +89,17 @@ _PUT_SQLITE: Final = (
 
 
 def lease(
-    connection: Connection, requests: Sequence[LeaseRequest], *, now_ms: int, tally: Tally
+    connection: Connection,
+    requests: Sequence[LeaseRequest],
+    start: Start,
+    *,
+    now_ms: int,
+    tally: Tally,
 ) -> list[Lease]:
     """Give the next messages to consumers who all ask for the same queue and type.
 
-    The first request gets the first message; with too few messages the last ones get none.
+    The first request gets the first message; with too few messages the last ones get none. What
+    waits before `start` may be left out.
     """
     queue, type_ = requests[0].queue, requests[0].type
     asked = {"queue": queue, "type": type_, "count": len(requests)}
@@ -80,7 +109,8 @@ def lease(
     else:
         asks = rows_as_json((ask.lock_token, ask.consumer_id, ask.lease_ms) for ask in requests)
         result = connection.execute(
-            _LEASE_POSTGRESQL[type_ is not None], {**asked, "asks": asks, "now_ms": now_ms}
+            _LEASE_POSTGRESQL[type_ is not None],
+            {**asked, "after": _array(start.after), "asks": asks, "now_ms": now_ms},
         )
         leases = [
             Lease(message_id, type_, payload, priority_of(lane), *rest)
@@ -95,6 +125,18 @@ def lease(
             count=count,
         )
     return leases
+
+
+def _array(numbers: Sequence[int]) -> str:
+    return f"{{{','.join(map(str, numbers))}}}"
+
+
+_NEWEST_ID: Final = text("SELECT last_value FROM message_ready_id_seq")
+
+
+def newest_id(connection: Connection) -> int:
+    """Return the id that was given last; on PostgreSQL."""
+    return int(connection.execute(_NEWEST_ID).scalar_one())
 
 
 def _put_sqlite(
