@@ -21,6 +21,20 @@ async def test_commit_waits_for_the_disk_unless_it_need_not(database: Database) 
     assert answers == [full, relaxed, full]
 
 
+async def test_work_by_index_is_never_planned_as_a_scan(database: Database) -> None:
+    if database.is_sqlite:
+        pytest.skip("SQLite always goes by index")
+
+    def plan(connection: Connection) -> str:
+        question = "EXPLAIN SELECT id FROM message_leased WHERE id = ANY ('{1}'::bigint[])"
+        connection.execute(text("ANALYZE message_leased"))  # it is empty: a scan costs nothing
+        return str(connection.execute(text(question)).scalars().all())
+
+    assert "Index" not in await database.run(plan)
+    assert "Index" in await database.run(plan, by_index=True)
+    assert "Index" in await database.run(plan, durable=False)
+
+
 async def test_read_sees_one_moment(database: Database) -> None:
     def count(connection: Connection) -> int:
         return int(connection.execute(text("SELECT count(*) FROM message_mark")).scalar_one())

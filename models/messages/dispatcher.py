@@ -20,7 +20,7 @@ from models.messages.marks import Marks
 from models.messages.patience import Patience
 from models.messages.policies import QueueNotFoundError
 from models.messages.registry import Registry
-from models.messages.rules import Held, LapseWatch, Lease, LeaseRequest, MessageState, Returned
+from models.messages.rules import Held, LapseWatch, Lease, LeaseRequest, Returned
 from models.messages.statements.settle import give_back
 
 # Of two claims the later may find the earlier message: who came first would be served second.
@@ -119,11 +119,9 @@ class Dispatcher:
             self._lines.ask(arrived)
         self._launch_soon()
 
-    def put_back(self, returned: Iterable[Returned]) -> None:
-        """Take note of messages that wait again, at their old places."""
-        for message in returned:
-            if message.state is MessageState.QUEUED:
-                self._marks.lower([message.id], queue=message.queue)
+    def note_back(self, queue: str, message_id: int) -> None:
+        """Note a message that waits at an old place again: the next look shall find it."""
+        self._marks.lower([message_id], queue=queue)
 
     def drain(self) -> None:
         """Answer everybody who waits; from now on nobody waits."""
@@ -203,7 +201,7 @@ class Dispatcher:
             self._next_due_ms = claim.looked_for_due[1]
         self._note_marks(claim, began_ms)
         if claim.lapsed:
-            self.put_back(claim.lapsed)
+            self._marks.lower([message.id for message in claim.lapsed])
             self._lapsed(claim.lapsed)
         if claim.due:
             self._marks.lower(claim.due)

@@ -23,6 +23,7 @@ from models.messages.rules import (
     Held,
     Lease,
     LeaseRequest,
+    MessageState,
     NewMessage,
     QueueStatus,
     Rejection,
@@ -238,10 +239,13 @@ class MessageService:
         self._tell(facts.acknowledged(helds), {})
 
     def _tell_rejected(self, _rejections: list[Rejection], returned: list[Returned]) -> None:
-        self._dispatcher.put_back(returned)
+        for message in returned:
+            if message.state is MessageState.QUEUED:
+                self._dispatcher.note_back(message.queue, message.id)
         self._tell(facts.rejected(returned), facts.returns(returned))
 
     def _tell_edited(self, touched: Touched) -> None:
+        self._dispatcher.note_back(touched.row["queue"], touched.row["id"])
         self._tell(facts.edited(touched), facts.edits(touched))
 
     def _tell_deleted(self, touched: Touched) -> None:

@@ -11,8 +11,10 @@ from hypothesis import strategies as st
 from sqlalchemy import text
 
 from models import clock
+from models.audit import Actor, Signature
 from models.database import Database
 from models.messages import jobs
+from models.messages.acts import Edit
 from models.messages.marks import (
     FROM_THE_START,
     LAG_MS,
@@ -22,7 +24,7 @@ from models.messages.marks import (
     Marks,
     Start,
 )
-from models.messages.rules import Held, Lease, NewMessage
+from models.messages.rules import Held, Lease, NewMessage, lane_of
 from tests.messages.conftest import Queue
 
 LINE: Key = ("default", None)
@@ -195,7 +197,7 @@ _WEAR = text(
     """
     INSERT INTO message_ready (queue, lane, payload, attempt_count, max_attempts, lease_ms,
                                created_at_ms)
-    SELECT 'default', 9, '{}', 0, 3, 60000, 0 FROM generate_series(1, 30000)
+    SELECT 'default', 9 * (n % 2), '{}', 0, 3, 60000, 0 FROM generate_series(1, 40000) AS n
     """
 )
 _NEXT_ID = text("SELECT nextval('message_ready_id_seq')")
@@ -220,7 +222,7 @@ def other(database_url: str) -> Iterator[Queue]:
 
 @pytest.fixture
 async def worn(queue: Queue, database_url: str) -> AsyncIterator[Queue]:
-    """A queue whose looks from the start go through the dead rows of 30,000 messages.
+    """A queue whose looks from the start go through the dead rows of 40,000 messages.
 
     SQLite has no dead rows; there it is the queue as it is.
     """
@@ -244,16 +246,16 @@ async def found(queue: Queue, **wishes: Any) -> Lease:
     return lease
 
 
-async def pass_by(queue: Queue, **new: Any) -> Lease:
+async def pass_by(queue: Queue, *, priority: int = 0, **new: Any) -> Lease:
     """Take a message, and then as many as it takes until looks begin behind its place."""
-    await queue.put(NewMessage("{}", **{"lease_ms": 60_000, **new}))
+    await queue.put(NewMessage("{}", **{"lease_ms": 60_000, "priority": priority, **new}))
     lease = await found(queue)
     marks = queue.service._dispatcher._marks
     while (
         not queue.database.is_sqlite
-        and marks.start(LINE, now_ms=clock.now_ms()).after[9] < lease.id
+        and marks.start(LINE, now_ms=clock.now_ms()).after[lane_of(priority)] < lease.id
     ):
-        await queue.put(NewMessage("{}", lease_ms=60_000))
+        await queue.put(NewMessage("{}", lease_ms=60_000, priority=priority))
         await queue.service.acknowledge(held_by(await found(queue)), now_ms=clock.now_ms())
         await asyncio.sleep(LAG_MS / 4 / 1000)
     return lease
@@ -283,6 +285,21 @@ async def test_lease_nobody_takes_is_found_at_once(worn: Queue) -> None:
     again = await worn.take()
     assert again is not None
     assert again.id == lease.id
+
+
+async def test_message_that_gets_another_priority_is_found_at_once(worn: Queue) -> None:
+    [old] = await worn.put(NewMessage("{}"))
+    await pass_by(worn, priority=1)
+    await worn.put(NewMessage("{}", priority=1))
+    signature = Signature(actor=Actor(kind="key", name="tester", id="7"), action="message_edited")
+
+    await worn.service.changes.edit(
+        old, Edit(values={"priority": 1}), signature, now_ms=clock.now_ms()
+    )
+
+    again = await worn.take()
+    assert again is not None
+    assert again.id == old
 
 
 async def test_lease_that_lapsed_is_found(worn: Queue) -> None:

@@ -33,6 +33,24 @@ def test_upgrade_makes_the_tables_of_the_code(empty_url: str) -> None:
     migrate.check(empty_url)
 
 
+def test_tables_that_messages_pass_through_are_tidied_up_in_time(
+    postgresql_server: PostgresqlServer,
+) -> None:
+    engine = create_engine(postgresql_server.url("migrated").replace("://", "+psycopg://"))
+    with engine.begin() as connection:
+        rows = connection.exec_driver_sql("SELECT relname, reloptions FROM pg_class").all()
+    engine.dispose()
+    options = {row.relname: set(row.reloptions or ()) for row in rows}
+
+    for table in ("message_ready", "message_delayed", "message_leased"):
+        assert options[table] >= {
+            "autovacuum_vacuum_threshold=10000",
+            "autovacuum_vacuum_scale_factor=0",
+            "autovacuum_vacuum_cost_delay=0",
+        }
+    assert "fillfactor=70" in options["message_leased"]
+
+
 def test_upgrade_changes_nothing_when_repeated(empty_url: str) -> None:
     migrate.upgrade(empty_url)
     migrate.upgrade(empty_url)
