@@ -9,6 +9,7 @@ from models.errors import StanchionError
 from models.events import Event
 from models.messages import facts
 from models.messages.claims import Claims, Watches
+from models.messages.marks import FROM_THE_START
 from models.messages.policies import QueueNotFoundError
 from models.messages.registry import Registry
 from models.messages.rules import (
@@ -57,7 +58,7 @@ class Consumer:
         Raises QueueNotFoundError.
         """
         with self._database.begin() as connection:
-            claim = self._claims.take(connection, [requests], self._no_look(), 0)
+            claim = self._claims.take(connection, [requests], [FROM_THE_START], self._no_look(), 0)
         if claim.unknown:
             raise QueueNotFoundError(requests[0].queue)
         return claim.leases, facts.leased(claim.leases)
