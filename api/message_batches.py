@@ -122,7 +122,7 @@ class NackBatchResource(BatchesResource):
         self._bounds.check_length("messages", body.messages)
         outcomes = await _settle(
             body.messages,
-            lambda item, held: Rejection(held, item.error, item.delay_seconds * 1000),
+            lambda item, held: Rejection(held, item.error, wire.milliseconds(item.delay_seconds)),
             lambda rejections: self._service.reject_many(rejections, now_ms=self._now_ms()),
         )
         resp.data = wire.encode(batches.nack_outcomes(body.messages, outcomes))

@@ -26,6 +26,15 @@ Seconds = Annotated[int, Meta(ge=1, le=31_536_000)]
 Delay = Annotated[int, Meta(ge=0, le=31_536_000, description="seconds in which nobody gets it")]
 Timeout = Annotated[int, Meta(ge=0, le=3_600, description="seconds to wait; 0 does not wait")]
 QueueName = Annotated[str, Meta(pattern=QUEUE_NAME_PATTERN, description="a queue that was made")]
+GroupKey = Annotated[
+    str,
+    Meta(
+        min_length=1,
+        max_length=255,
+        pattern=r"^[^\x00-\x1f\x7f]+$",
+        description="messages of a queue with the same key are delivered one after the other",
+    ),
+]
 Priority = Annotated[int, Meta(ge=0, le=9, description="9 is delivered first")]
 Attempts = Annotated[int, Meta(ge=1, le=10_000)]
 Payload = Annotated[
@@ -33,7 +42,11 @@ Payload = Annotated[
 ]
 # The messages of one commit share their moments, and those of a moment ago come back soon.
 moment: Final = functools.lru_cache(maxsize=4096)(iso_utc)
-_MESSAGE_SPELLINGS = {"maxAttempts": "max_attempts", "ackTimeout": "ack_timeout_seconds"}
+_MESSAGE_SPELLINGS = {
+    "maxAttempts": "max_attempts",
+    "ackTimeout": "ack_timeout_seconds",
+    "groupKey": "group_key",
+}
 
 
 class NewMessageBody(Body, frozen=True):
@@ -48,6 +61,7 @@ class NewMessageBody(Body, frozen=True):
     ack_timeout_seconds: Seconds | None = None
     queue: QueueName = DEFAULT_QUEUE
     delay_seconds: Delay = 0
+    group_key: GroupKey | None = None
 
 
 class BatchBody(Body, frozen=True):
@@ -105,7 +119,7 @@ class NackBody(Body, frozen=True):
 
     lock_token: Token
     error: str | None = None
-    delay_seconds: Delay = 0
+    delay_seconds: Delay | None = None
 
 
 class TouchBody(Body, frozen=True):
@@ -146,6 +160,7 @@ class LeasedMessage(Struct, frozen=True):
     max_attempts: int
     created_at: str
     dequeued_at: str
+    group_key: str | UnsetType = UNSET
 
 
 class QueuedItem(Struct, frozen=True):
@@ -280,7 +295,13 @@ def leased_message(lease: Lease) -> LeasedMessage:
         max_attempts=lease.max_attempts,
         created_at=moment(lease.created_at_ms),
         dequeued_at=moment(lease.leased_at_ms),
+        group_key=UNSET if lease.group_key is None else lease.group_key,
     )
+
+
+def milliseconds(seconds: int | None) -> int | None:
+    """Return a length of time as services take it; None stays none."""
+    return None if seconds is None else seconds * 1000
 
 
 def rejected(returned: Returned) -> Rejected:

@@ -127,6 +127,9 @@ class MessageBounds:
             faults[f"{where}payload"] = "Expected UTF-8"
         if payload and payload[0] != "{":
             faults[f"{where}payload"] = "Expected `object`"
+        if body.group_key is not None and body.delay_seconds:
+            # The group would stand still meanwhile, which nobody wants who sends one message.
+            faults[f"{where}delay_seconds"] = "Expected none beside `group_key`"
         if faults:
             raise InvalidError(faults)
         return NewMessage(
@@ -137,4 +140,5 @@ class MessageBounds:
             lease_ms=None if seconds is None else seconds * 1000,
             queue=body.queue,
             delay_ms=body.delay_seconds * 1000,
+            group_key=body.group_key,
         )

@@ -132,7 +132,7 @@ class QueueResource(_QueuesResource):
         self._bounds.check_settings(body.ack_timeout_seconds, body.max_attempts)
         settings = QueueSettings(
             paused=body.paused,
-            lease_ms=_milliseconds(body.ack_timeout_seconds),
+            lease_ms=wire.milliseconds(body.ack_timeout_seconds),
             max_attempts=body.max_attempts,
             waiting_max=body.waiting_max,
         )
@@ -214,12 +214,8 @@ def _changes(body: QueueChangeBody) -> dict[str, object]:
         "waiting_max": body.waiting_max,
     }
     seconds = body.ack_timeout_seconds
-    changes["lease_ms"] = UNSET if seconds is UNSET else _milliseconds(seconds)
+    changes["lease_ms"] = UNSET if seconds is UNSET else wire.milliseconds(seconds)
     return {name: value for name, value in changes.items() if value is not UNSET}
-
-
-def _milliseconds(seconds: int | None) -> int | None:
-    return None if seconds is None else seconds * 1000
 
 
 def _view(queue: Queue) -> QueueView:

@@ -140,11 +140,11 @@ class NackResource(MessagesResource):
     ) -> None:
         """Let a message wait again at its old place; after its last attempt it is dead.
 
-        With `delay_seconds` nobody gets it before that time is over.
+        Nobody gets it before `delay_seconds` are over; without it the queue decides.
         """
         held = Held(internal_id(message_id), body.lock_token)
         returned = await self._service.reject(
-            held, body.error, now_ms=self._now_ms(), delay_ms=body.delay_seconds * 1000
+            held, body.error, now_ms=self._now_ms(), delay_ms=wire.milliseconds(body.delay_seconds)
         )
         resp.data = wire.encode(wire.rejected(returned))
 

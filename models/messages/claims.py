@@ -71,7 +71,13 @@ class Claims:
         lapsed: list[Returned] = []
         looked = None
         if watches.leases.is_due(now_ms):
-            lapsed = collect_lapsed(connection, count=self._rows_max, now_ms=now_ms, tally=tally)
+            lapsed = collect_lapsed(
+                connection,
+                self._registry.settings(connection, now_ms=now_ms),
+                count=self._rows_max,
+                now_ms=now_ms,
+                tally=tally,
+            )
             looked = (now_ms, first_lease_end_ms(connection))
         due, looked_for_due = list[int](), None
         if watches.delays.is_due(now_ms):

@@ -68,13 +68,15 @@ def arrivals(messages: Iterable[NewMessage]) -> dict[LineKey, int]:
     return Counter(DELAYS if new.delay_ms else (new.queue, new.type) for new in messages)
 
 
-def returns(returned: Iterable[Returned]) -> dict[LineKey, int]:
+def returns(returned: Sequence[Returned]) -> dict[LineKey, int]:
     """Count messages that wait again by the lines they concern; those for later: DELAYS."""
-    return Counter(
+    lines = Counter(
         (message.queue, message.type) if message.state is MessageState.QUEUED else DELAYS
         for message in returned
         if message.state in {MessageState.QUEUED, MessageState.DELAYED}
     )
+    lines.update(message.freed for message in returned if message.freed is not None)
+    return lines
 
 
 def edited(touched: Touched) -> list[Event]:

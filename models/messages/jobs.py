@@ -8,6 +8,7 @@ from models.events import Event
 from models.messages import facts
 from models.messages.rules import Tally
 from models.messages.statements import archive, counts, delays, settle
+from models.messages.statements.queues import read_settings
 
 DOMAIN: Final = facts.DOMAIN
 # The worker's shard of the counters; those of API processes are small numbers.
@@ -37,7 +38,13 @@ def expire(database: Database, *, now_ms: int) -> Sweep:
     while True:
         tally = Tally()
         with database.begin() as connection:
-            lapsed = settle.collect_lapsed(connection, count=_ROWS_MAX, now_ms=now_ms, tally=tally)
+            lapsed = settle.collect_lapsed(
+                connection,
+                read_settings(connection),
+                count=_ROWS_MAX,
+                now_ms=now_ms,
+                tally=tally,
+            )
             counts.bump(connection, _SHARD, tally)
         events += facts.lapsed(lapsed)
         has_arrivals = has_arrivals or bool(facts.returns(lapsed))

@@ -24,6 +24,12 @@ class QueueSettings(Struct, frozen=True, forbid_unknown_fields=True, omit_defaul
     max_attempts: Annotated[int, Meta(ge=1, le=10_000)] | None = None
     # With so many messages waiting, more are refused.
     waiting_max: Annotated[int, Meta(ge=1, le=1_000_000_000)] | None = None
+    # How long nobody gets a message after a failed attempt: times the factor with each attempt,
+    # up to the longest, less a part of up to `retry_jitter` of it.
+    retry_delay_ms: Annotated[int, Meta(ge=0, le=31_536_000_000)] = 0
+    retry_factor: Annotated[float, Meta(ge=1, le=10)] = 2.0
+    retry_delay_max_ms: Milliseconds = 3_600_000
+    retry_jitter: Annotated[float, Meta(ge=0, le=1)] = 0.0
 
 
 NO_SETTINGS: Final = QueueSettings()
@@ -111,6 +117,20 @@ def changed(settings: QueueSettings, changes: dict[str, object]) -> QueueSetting
     except msgspec.ValidationError as error:
         reason, _, path = str(error).partition(" - at `$.")
         raise InvalidError({path.rstrip("`") or "settings": reason}) from None
+
+
+def backoff_ms(settings: QueueSettings, attempt_count: int, message_id: int) -> int:
+    """Return how long nobody gets a message whose attempt number `attempt_count` failed.
+
+    The jitter comes from the message and the attempt, so that a repeat says the same.
+    """
+    if settings.retry_delay_ms == 0:
+        return 0
+    # Past the longest delay a power only grows; a bound keeps it a number.
+    grown = settings.retry_delay_ms * settings.retry_factor ** min(attempt_count - 1, 64)
+    delay = min(grown, settings.retry_delay_max_ms)
+    part = (message_id * 2_654_435_761 + attempt_count * 40_503) % 2**32 / 2**32
+    return int(delay * (1 - settings.retry_jitter * part))
 
 
 def settings_to_text(settings: QueueSettings) -> str:

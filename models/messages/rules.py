@@ -33,6 +33,13 @@ class MessageState(StrEnum):
     ARCHIVED = "archived"
 
 
+class WaitsFor(StrEnum):
+    """What a message that was put aside waits for."""
+
+    GROUP = "group"  # the messages of its group that came before
+    PAUSE = "pause"  # the end of a pause of its type or its group
+
+
 @dataclass(frozen=True, slots=True)
 class NewMessage:
     """A message on its way in. `payload` is JSON text, kept to the letter."""
@@ -44,6 +51,7 @@ class NewMessage:
     lease_ms: int | None = None
     queue: str = DEFAULT_QUEUE
     delay_ms: int = 0  # how long nobody gets it
+    group_key: str | None = None  # of those with one key each waits for the one before
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +88,7 @@ class Lease:
     lease_until_ms: int
     lock_token: str
     consumer_id: str
+    group_key: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,11 +101,11 @@ class Held:
 
 @dataclass(frozen=True, slots=True)
 class Rejection:
-    """A consumer gives a message back, and wants nobody to get it for `delay_ms`."""
+    """A consumer gives a message back; None leaves it to the queue for how long nobody gets it."""
 
     held: Held
     error: str | None
-    delay_ms: int = 0
+    delay_ms: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +128,8 @@ class Returned:
     max_attempts: int
     error: str | None
     due_at_ms: int | None = None  # of a delayed one
+    # The line, (queue, type), into which the next message of its group went.
+    freed: tuple[str, str | None] | None = None
 
 
 @dataclass(frozen=True, slots=True)

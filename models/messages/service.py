@@ -1,5 +1,6 @@
 """What a request does with messages. What a method changed is on disk when it returns."""
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import chain
@@ -81,8 +82,9 @@ class MessageService:
             lease_default_ms=limits.lease_default_ms,
         )
         self._enqueues = group(enqueue, self._tell_enqueued)
-        self._acks = group(writes.Acknowledge(shard + 2), self._tell_acknowledged)
-        self._nacks = group(writes.Reject(shard + 4), self._tell_rejected)
+        self._acknowledge: Final = writes.Acknowledge(shard + 2)
+        self._acks = group(self._acknowledge, self._tell_acknowledged)
+        self._nacks = group(writes.Reject(shard + 4, self._registry), self._tell_rejected)
         self._touches = group(writes.Extend())
         self._dispatcher: Final = Dispatcher(
             database,
@@ -155,11 +157,11 @@ class MessageService:
         return await self._acks.submit_many(helds, now_ms=now_ms)
 
     async def reject(
-        self, held: Held, error: str | None, *, now_ms: int, delay_ms: int = 0
+        self, held: Held, error: str | None, *, now_ms: int, delay_ms: int | None = None
     ) -> Returned:
         """Give a message back: it waits again at its old place, or is dead after its last attempt.
 
-        With `delay_ms` nobody gets it before then.
+        Nobody gets it before `delay_ms` are over; None leaves that to the queue.
 
         Raises MessageNotFoundError, LockLostError or InvalidStateError.
         """
@@ -236,7 +238,9 @@ class MessageService:
         self._tell(facts.leased(leases), {})
 
     def _tell_acknowledged(self, helds: list[Held], _moments: list[int]) -> None:
-        self._tell(facts.acknowledged(helds), {})
+        freed = self._acknowledge.freed
+        lines = Counter(freed.popleft() for _ in range(len(freed)))
+        self._tell(facts.acknowledged(helds), lines)
 
     def _tell_rejected(self, _rejections: list[Rejection], returned: list[Returned]) -> None:
         for message in returned:

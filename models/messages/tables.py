@@ -18,6 +18,7 @@ from sqlalchemy import (
 )
 
 from models.database import metadata
+from models.messages.rules import MessageState
 
 # SQLite counts rows by INTEGER alone; there it is 64 bits wide too.
 _BigId: Final = BigInteger().with_variant(Integer(), "sqlite")
@@ -35,6 +36,7 @@ def _message_columns() -> list[Column[Any]]:
         Column("lease_ms", BigInteger, nullable=False),  # unless the consumer says otherwise
         Column("created_at_ms", BigInteger, nullable=False),
         Column("last_error", Text),
+        Column("group_key", String(255)),  # messages of one group go one after the other
     ]
 
 
@@ -113,9 +115,38 @@ queue: Final = Table(
     Column("updated_at_ms", BigInteger, nullable=False),
 )
 
+# Waits for something else than a consumer, and counts as queued: see WaitsFor.
+aside: Final = Table(
+    "message_aside",
+    metadata,
+    Column("id", _BigId, primary_key=True, autoincrement=False),
+    *_message_columns(),
+    Column("waits_for", String(16), nullable=False),
+    Index(None, "waits_for", "queue", "group_key", "id"),
+)
+
+# Of each group that has messages, the one at its head: the only one that can be delivered.
+group: Final = Table(
+    "message_group",
+    metadata,
+    Column("queue", String(128), primary_key=True),
+    Column("group_key", String(255), primary_key=True),
+    Column("holder_id", BigInteger, nullable=False),
+)
+
 mark: Final = Table(
     "message_mark",
     metadata,
     Column("name", String(64), primary_key=True),
     Column("value_ms", BigInteger, nullable=False),
+)
+
+# Every table that holds messages, and what its messages are; those acknowledged may be archived.
+STATES: Final[tuple[tuple[Table, MessageState], ...]] = (
+    (aside, MessageState.QUEUED),
+    (delayed, MessageState.DELAYED),
+    (ready, MessageState.QUEUED),
+    (leased, MessageState.PROCESSING),
+    (dead, MessageState.DEAD),
+    (done, MessageState.ACKNOWLEDGED),
 )

@@ -4,13 +4,14 @@ Services run them in groups, jobs run them in batches. The classes are what a gr
 an outcome for each item, in order, which may be the error that refuses it.
 """
 
+from collections import deque
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, Protocol, TypeVar
 
 from sqlalchemy import Connection, Row
 
 from models.errors import StanchionError
-from models.messages.policies import QueueNotFoundError, QueueSettings
+from models.messages.policies import NO_SETTINGS, QueueNotFoundError, QueueSettings, backoff_ms
 from models.messages.registry import Registry
 from models.messages.room import find_refusals
 from models.messages.rules import (
@@ -32,10 +33,9 @@ from models.messages.rules import (
     Tally,
     cut_error,
     public_id,
-    state_after_failure,
 )
-from models.messages.statements import counts, settle
-from models.messages.statements.delays import put_aside, put_delayed
+from models.messages.statements import counts, groups, settle
+from models.messages.statements.delays import postpone
 from models.messages.statements.enqueue import enqueue
 from models.messages.statements.queues import hold, read_settings
 
@@ -96,7 +96,7 @@ class Enqueue:
             new for place, group in enumerate(items) if place not in refusals for new in group
         ]
         ids = enqueue(connection, accepted, defaults, now_ms=now_ms, tally=tally)
-        put_aside(
+        postpone(
             connection,
             {
                 message_id: now_ms + new.delay_ms
@@ -104,6 +104,12 @@ class Enqueue:
                 if new.delay_ms
             },
         )
+        members = [
+            (new.queue, new.group_key, message_id)
+            for message_id, new in zip(ids, accepted, strict=True)
+            if new.group_key is not None
+        ]
+        groups.hold_back(connection, groups.enter(connection, members))
         counts.bump(connection, self._shard + slot, tally)
         outcomes: list[Enqueued | StanchionError] = []
         start = 0
@@ -127,17 +133,23 @@ class Enqueue:
 
 
 class Acknowledge:
-    """Acknowledge messages; the outcome is the moment it was first done."""
+    """Acknowledge messages; the outcome is the moment it was first done.
+
+    `freed` gathers the lines, (queue, type), into which the next message of a group went, for
+    whoever wakes consumers after the commit; one from a commit that failed does no harm.
+    """
 
     def __init__(self, shard: int) -> None:
         self._shard: Final = shard
+        self.freed: Final[deque[tuple[str, str | None]]] = deque()
 
     def __call__(
         self, connection: Connection, items: Sequence[Held], *, now_ms: int, slot: int
     ) -> list[int | StanchionError]:
         """Write the items."""
         tally = Tally()
-        done = settle.acknowledge(connection, items, now_ms=now_ms, tally=tally)
+        done, freed = settle.acknowledge(connection, items, now_ms=now_ms, tally=tally)
+        self.freed.extend(freed)
         counts.bump(connection, self._shard + slot, tally)
         found = _find_missing(connection, [held for held in items if held not in done])
         return [
@@ -149,32 +161,33 @@ class Acknowledge:
 class Reject:
     """Take messages back from consumers that failed."""
 
-    def __init__(self, shard: int) -> None:
+    def __init__(self, shard: int, registry: Registry) -> None:
         self._shard: Final = shard
+        self._registry: Final = registry
 
     def __call__(
         self, connection: Connection, items: Sequence[Rejection], *, now_ms: int, slot: int
     ) -> list[Returned | StanchionError]:
         """Write the items."""
         tally = Tally()
+        settings = self._registry.settings(connection, now_ms=now_ms)
         taken = {
             Held(row["id"], row["lock_token"]): row
             for row in settle.take_back(connection, [item.held for item in items])
         }
-        outcomes: list[Returned | None] = []
-        for item in items:
+        failures: dict[int, settle.Failure] = {}
+        for place, item in enumerate(items):
             row = taken.pop(item.held, None)  # the second of two equal ones finds nothing
-            outcomes.append(
-                None if row is None else _put_back(connection, row, item, now_ms, tally)
-            )
+            if row is not None:
+                failures[place] = _failure(row, item, settings)
+        returned = settle.put_back(connection, failures.values(), now_ms=now_ms, tally=tally)
         counts.bump(connection, self._shard + slot, tally)
-        refused = [
-            item.held for item, outcome in zip(items, outcomes, strict=True) if outcome is None
-        ]
+        outcomes = dict(zip(failures, returned, strict=True))
+        refused = [item.held for place, item in enumerate(items) if place not in outcomes]
         found = _find_missing(connection, refused)
         return [
-            _refusal(item.held, found.get(item.held.id)) if outcome is None else outcome
-            for item, outcome in zip(items, outcomes, strict=True)
+            outcomes.get(place) or _refusal(item.held, found.get(item.held.id))
+            for place, item in enumerate(items)
         ]
 
 
@@ -228,22 +241,15 @@ def read_status(connection: Connection, of_queue: str | None = None) -> QueueSta
     )
 
 
-def _put_back(
-    connection: Connection, row: Mapping[Any, Any], item: Rejection, now_ms: int, tally: Tally
-) -> Returned:
+def _failure(
+    row: Mapping[Any, Any], item: Rejection, settings: Mapping[str, QueueSettings]
+) -> settle.Failure:
     error = cut_error(item.error)
-    reason = error or NO_REASON
-    state = state_after_failure(row["attempt_count"], row["max_attempts"])
-    if item.delay_ms and state is not MessageState.DEAD:
-        due_at_ms = now_ms + item.delay_ms
-        put_delayed(connection, [({**row, "last_error": reason}, due_at_ms)])
-        state = MessageState.DELAYED
-        tally.move(row["queue"], row["type"], source=MessageState.PROCESSING, target=state)
-        return settle.returned(row, state, error=error, due_at_ms=due_at_ms)
-    [returned] = settle.put_back(
-        connection, [row], reason=reason, error=error, now_ms=now_ms, tally=tally
-    )
-    return returned
+    delay_ms = item.delay_ms
+    if delay_ms is None:
+        of_queue = settings.get(row["queue"], NO_SETTINGS)
+        delay_ms = backoff_ms(of_queue, row["attempt_count"], row["id"])
+    return settle.Failure(row, error or NO_REASON, error, delay_ms)
 
 
 def _find_missing(connection: Connection, helds: Sequence[Held]) -> Mapping[int, Row[Any]]:

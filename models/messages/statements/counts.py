@@ -120,21 +120,20 @@ def count_tables(connection: Connection, archived_until_ms: int) -> dict[tuple[s
     """Count the tables themselves, by (queue, type, state): slow, to check the counters against."""
     counted: dict[tuple[str, str, str], int] = {}
     is_archived = tables.done.c.acknowledged_at_ms <= archived_until_ms
-    for table, condition, state in (
-        (tables.ready, None, MessageState.QUEUED),
-        (tables.delayed, None, MessageState.DELAYED),
-        (tables.leased, None, MessageState.PROCESSING),
-        (tables.dead, None, MessageState.DEAD),
-        (tables.done, ~is_archived, MessageState.ACKNOWLEDGED),
-        (tables.done, is_archived, MessageState.ARCHIVED),
-    ):
+    parts: list[tuple[Table, Any, MessageState]] = [
+        (table, None, state) for table, state in tables.STATES if table is not tables.done
+    ]
+    parts.append((tables.done, ~is_archived, MessageState.ACKNOWLEDGED))
+    parts.append((tables.done, is_archived, MessageState.ARCHIVED))
+    for table, condition, state in parts:
         statement = select(table.c.queue, table.c.type, func.count().label("n")).group_by(
             table.c.queue, table.c.type
         )
         if condition is not None:
             statement = statement.where(condition)
         for row in connection.execute(statement):
-            counted[row.queue, row.type or "", state.value] = row.n
+            key = (row.queue, row.type or "", state.value)
+            counted[key] = counted.get(key, 0) + row.n
     return counted
 
 
@@ -171,13 +170,7 @@ def find(connection: Connection, ids: Sequence[int]) -> dict[int, Row[Any]]:
             table.c.attempt_count,
             _column_or_null(table, "acknowledged_at_ms"),
         ).where(table.c.id.in_(ids))
-        for table, state in (
-            (tables.ready, MessageState.QUEUED),
-            (tables.delayed, MessageState.DELAYED),
-            (tables.leased, MessageState.PROCESSING),
-            (tables.done, MessageState.ACKNOWLEDGED),
-            (tables.dead, MessageState.DEAD),
-        )
+        for table, state in tables.STATES
     ]
     return {row.id: row for row in connection.execute(union_all(*finds))}
 

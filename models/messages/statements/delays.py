@@ -1,26 +1,16 @@
 """Messages whose time has not come: put aside, and let into their line when it has."""
 
-from collections.abc import Iterable, Mapping
-from typing import Any, Final
+from collections.abc import Mapping
+from typing import Final
 
-from sqlalchemy import Connection, bindparam, delete, func, insert, select
+from sqlalchemy import Connection, bindparam, delete, func, select
 
 from models.messages import tables
 from models.messages.rules import MessageState, Tally
-from models.messages.statements.settle import put_ready
+from models.messages.statements.put import put_delayed, put_ready
 
 
-def put_delayed(connection: Connection, rows: Iterable[tuple[Mapping[Any, Any], int]]) -> None:
-    """Store messages, each with the moment at which it may be delivered."""
-    values = [
-        {**{name: row[name] for name in tables.MESSAGE_COLUMNS}, "due_at_ms": due_at_ms}
-        for row, due_at_ms in rows
-    ]
-    if values:
-        connection.execute(insert(tables.delayed), values)
-
-
-def put_aside(connection: Connection, due_at_ms: Mapping[int, int]) -> None:
+def postpone(connection: Connection, due_at_ms: Mapping[int, int]) -> None:
     """Take messages that this transaction stored out of their line until they are due."""
     if not due_at_ms:
         return

@@ -14,7 +14,7 @@ _ENQUEUE_POSTGRESQL: Final = text(
     f"""
     INSERT INTO message_ready ({COLUMNS_BUT_ID})
     SELECT new->>0, CAST(new->>1 AS smallint), new->>2, new->>3, 0, CAST(new->>4 AS int),
-           CAST(new->>5 AS bigint), :now_ms, NULL
+           CAST(new->>5 AS bigint), :now_ms, NULL, new->>6
     FROM jsonb_array_elements(CAST(:rows AS jsonb)) WITH ORDINALITY AS rows (new, turn)
     ORDER BY turn
     RETURNING id
@@ -23,7 +23,8 @@ _ENQUEUE_POSTGRESQL: Final = text(
 _ENQUEUE_SQLITE: Final = text(
     f"""
     INSERT INTO message_ready ({COLUMNS_BUT_ID})
-    SELECT value->>0, value->>1, value->>2, value->>3, 0, value->>4, value->>5, :now_ms, NULL
+    SELECT value->>0, value->>1, value->>2, value->>3, 0, value->>4, value->>5, :now_ms, NULL,
+           value->>6
     FROM json_each(:rows)
     ORDER BY key
     """  # noqa: S608
@@ -54,6 +55,7 @@ def enqueue(
             new.payload,
             new.max_attempts or defaults[new.queue][0],
             new.lease_ms or defaults[new.queue][1],
+            new.group_key,
         )
         for new in messages
     )

@@ -63,12 +63,12 @@ def _lease_postgresql(*, by_type: bool) -> TextClause:
         )
         INSERT INTO message_leased ({_LEASED_COLUMNS})
         SELECT id, queue, lane, type, payload, attempt_count + 1, max_attempts, turns.lease_ms,
-               created_at_ms, last_error, lock_token, consumer_id, :now_ms,
+               created_at_ms, last_error, group_key, lock_token, consumer_id, :now_ms,
                coalesce(consumers.lease_ms, turns.lease_ms),
                :now_ms + coalesce(consumers.lease_ms, turns.lease_ms)
         FROM turns JOIN consumers USING (turn)
         RETURNING id, type, payload, lane, attempt_count, max_attempts, created_at_ms,
-                  leased_at_ms, lease_until_ms, lock_token, consumer_id
+                  leased_at_ms, lease_until_ms, lock_token, consumer_id, group_key
         """  # noqa: S608
     )
 
@@ -151,7 +151,7 @@ def _put_sqlite(
     rows: list[tuple[Any, ...]] = []
     for row, ask in zip(sorted(taken, key=_place), requests, strict=False):
         message_id, queue, lane, type_, payload, attempts, attempts_max, *rest = row
-        lease_ms, created_at_ms, _ = rest
+        lease_ms, created_at_ms, _, group_key = rest
         length_ms = lease_ms if ask.lease_ms is None else ask.lease_ms
         token, consumer, until_ms = ask.lock_token, ask.consumer_id, now_ms + length_ms
         kept = (message_id, queue, lane, type_, payload, attempts + 1, attempts_max, *rest)
@@ -169,6 +169,7 @@ def _put_sqlite(
                 lease_until_ms=until_ms,
                 lock_token=token,
                 consumer_id=consumer,
+                group_key=group_key,
             )
         )
     if rows:

@@ -7,16 +7,12 @@ from sqlalchemy import Connection, Table, delete, insert, select, update
 
 from models.messages import tables
 from models.messages.policies import QueueSettings, settings_of_text, settings_to_text
-from models.messages.rules import MessageState, Tally
+from models.messages.rules import MessageState, Tally, WaitsFor
 from models.messages.statements.archive import archived_until_ms
+from models.messages.statements.groups import advance, members_of
 
-_STATES: Final[tuple[tuple[Table, MessageState], ...]] = (
-    (tables.delayed, MessageState.DELAYED),
-    (tables.ready, MessageState.QUEUED),
-    (tables.leased, MessageState.PROCESSING),
-    (tables.dead, MessageState.DEAD),
-    (tables.done, MessageState.ACKNOWLEDGED),
-)
+# Where a message may be the head of its group.
+_WITH_HEADS: Final = frozenset({tables.aside, tables.delayed, tables.ready, tables.leased})
 
 
 def read_settings(connection: Connection) -> dict[str, QueueSettings]:
@@ -95,7 +91,7 @@ def remove_messages(
     archived.
     """
     removed = 0
-    for table, state in _STATES:
+    for table, state in tables.STATES:
         if state in states:
             removed += _remove_from(connection, table, state, queue, count=count, tally=tally)
     return removed
@@ -113,16 +109,14 @@ def _remove_from(
     # Nobody may archive messages while they are counted as not archived.
     archived_ms = archived_until_ms(connection, lock=True) if table is tables.done else 0
     ids = select(table.c.id).where(table.c.queue == queue).limit(count)
-    gone = connection.execute(
-        delete(table)
-        .where(table.c.id.in_(ids.scalar_subquery()))
-        .returning(*(table.c[name] for name in ("type", *_moment_of(table))))
-    ).all()
+    statement = delete(table).where(table.c.id.in_(ids.scalar_subquery())).returning(table)
+    gone = connection.execute(statement).mappings().all()
+    if table in _WITH_HEADS:
+        # Those who wait behind their group lead none; whoever lets them in waits for this delete.
+        heads = [row for row in gone if row.get("waits_for") != WaitsFor.GROUP]
+        advance(connection, members_of(heads))
     for row in gone:
-        is_archived = table is tables.done and row.acknowledged_at_ms <= archived_ms
-        tally.move(queue, row.type, source=MessageState.ARCHIVED if is_archived else state)
+        is_archived = table is tables.done and row["acknowledged_at_ms"] <= archived_ms
+        source = MessageState.ARCHIVED if is_archived else state
+        tally.move(queue, row["type"], source=source)
     return len(gone)
-
-
-def _moment_of(table: Table) -> tuple[str, ...]:
-    return ("acknowledged_at_ms",) if table is tables.done else ()

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from sqlalchemy import (
@@ -9,7 +10,6 @@ from sqlalchemy import (
     bindparam,
     delete,
     func,
-    insert,
     select,
     text,
     tuple_,
@@ -17,6 +17,7 @@ from sqlalchemy import (
 )
 
 from models.messages import tables
+from models.messages.policies import NO_SETTINGS, QueueSettings, backoff_ms
 from models.messages.rules import (
     LAPSED,
     Held,
@@ -26,7 +27,9 @@ from models.messages.rules import (
     state_after_failure,
 )
 from models.messages.statements.counts import bump
+from models.messages.statements.groups import advance, members_of
 from models.messages.statements.parameters import COLUMNS, is_sqlite, rows_as_json
+from models.messages.statements.put import put_dead, put_delayed, put_ready
 
 # As `= ANY` of an array the ids stay on the index; a join would scan the table once analyzed.
 _ACK_POSTGRESQL: Final = text(
@@ -42,7 +45,7 @@ _ACK_POSTGRESQL: Final = text(
     )
     INSERT INTO message_done ({COLUMNS}, lock_token, consumer_id, acknowledged_at_ms)
     SELECT {COLUMNS}, lock_token, consumer_id, :now_ms FROM acked
-    RETURNING id, lock_token, queue, type
+    RETURNING id, lock_token, queue, type, group_key
     """  # noqa: S608
 )
 # SQLite has no DELETE within another statement; its transaction holds the lock from the start.
@@ -52,7 +55,7 @@ _COPY_TO_DONE_SQLITE: Final = text(
     SELECT {COLUMNS}, lock_token, consumer_id, :now_ms FROM message_leased
     WHERE id IN (SELECT value->>0 FROM json_each(:helds))
       AND (id, lock_token) IN (SELECT value->>0, value->>1 FROM json_each(:helds))
-    RETURNING id, lock_token, queue, type
+    RETURNING id, lock_token, queue, type, group_key
     """  # noqa: S608
 )
 _REMOVE_LEASED_SQLITE: Final = text(
@@ -62,8 +65,11 @@ _REMOVE_LEASED_SQLITE: Final = text(
 
 def acknowledge(
     connection: Connection, helds: Sequence[Held], *, now_ms: int, tally: Tally
-) -> set[Held]:
-    """Move leased messages to the done ones and return those whose token held."""
+) -> tuple[set[Held], list[tuple[str, str | None]]]:
+    """Move leased messages to the done ones; return those whose token held, and freed lines.
+
+    A line, (queue, type), is freed where the next message of a group went into it.
+    """
     pairs = rows_as_json((held.id, held.lock_token) for held in helds)
     parameters = {"helds": pairs, "now_ms": now_ms}
     if is_sqlite(connection):
@@ -80,7 +86,9 @@ def acknowledge(
             target=MessageState.ACKNOWLEDGED,
             count=count,
         )
-    return {Held(row.id, row.lock_token) for row in rows}
+    groups = [(row.queue, row.group_key, row.id) for row in rows if row.group_key is not None]
+    freed = [(row["queue"], row["type"]) for row in advance(connection, groups)]
+    return {Held(row.id, row.lock_token) for row in rows}, freed
 
 
 def take_back(connection: Connection, helds: Sequence[Held]) -> list[Mapping[Any, Any]]:
@@ -146,60 +154,56 @@ def first_lease_end_ms(connection: Connection) -> int | None:
     return connection.execute(select(func.min(tables.leased.c.lease_until_ms))).scalar()
 
 
-def put_ready(connection: Connection, rows: Iterable[Mapping[Any, Any]]) -> None:
-    """Let messages wait again, each at its old place."""
-    values = [{name: row[name] for name in tables.MESSAGE_COLUMNS} for row in rows]
-    if values:
-        connection.execute(insert(tables.ready), values)
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """A message that was taken from its consumer, and what is kept of that."""
 
-
-def put_dead(
-    connection: Connection, rows: Iterable[Mapping[Any, Any]], *, reason: str, now_ms: int
-) -> None:
-    """Lay messages by that had their last attempt."""
-    values = [
-        {
-            **{name: row[name] for name in tables.MESSAGE_COLUMNS},
-            "reason": reason,
-            "died_at_ms": now_ms,
-        }
-        for row in rows
-    ]
-    if values:
-        connection.execute(insert(tables.dead), values)
+    row: Mapping[Any, Any]
+    reason: str  # kept with the message
+    error: str | None = None  # what the consumer said
+    delay_ms: int = 0  # before the next attempt
 
 
 def put_back(
-    connection: Connection,
-    rows: Iterable[Mapping[Any, Any]],
-    *,
-    reason: str,
-    error: str | None = None,
-    now_ms: int,
-    tally: Tally,
+    connection: Connection, failures: Iterable[Failure], *, now_ms: int, tally: Tally
 ) -> list[Returned]:
     """Let messages that were taken from their consumers wait again, or die of their last attempt.
 
-    `reason` is kept with the message, `error` is what the consumer said.
+    Of a group whose message died the next one goes into its line.
     """
     queued: list[Mapping[Any, Any]] = []
+    later: list[tuple[Mapping[Any, Any], int]] = []
     died: list[Mapping[Any, Any]] = []
     outcomes: list[Returned] = []
-    for taken in rows:
-        row = {**taken, "last_error": reason}
+    for failure in failures:
+        row = {**failure.row, "last_error": failure.reason}
         state = state_after_failure(row["attempt_count"], row["max_attempts"])
-        (died if state is MessageState.DEAD else queued).append(row)
+        due_at_ms = None
+        if state is MessageState.DEAD:
+            died.append(row)
+        elif failure.delay_ms:
+            state, due_at_ms = MessageState.DELAYED, now_ms + failure.delay_ms
+            later.append((row, due_at_ms))
+        else:
+            queued.append(row)
         tally.move(row["queue"], row["type"], source=MessageState.PROCESSING, target=state)
-        outcomes.append(returned(row, state, error=error))
+        outcomes.append(_returned(row, state, error=failure.error, due_at_ms=due_at_ms))
     put_ready(connection, queued)
-    put_dead(connection, died, reason=reason, now_ms=now_ms)
-    return outcomes
+    put_delayed(connection, later)
+    put_dead(connection, died, now_ms=now_ms)
+    nexts = {
+        (row["queue"], row["group_key"]): (row["queue"], row["type"])
+        for row in advance(connection, members_of(died))
+    }
+    if not nexts:
+        return outcomes
+    freed = {row["id"]: nexts.get((row["queue"], row["group_key"])) for row in died}
+    return [replace(outcome, freed=freed.get(outcome.id)) for outcome in outcomes]
 
 
-def returned(
-    row: Mapping[Any, Any], state: MessageState, *, error: str | None, due_at_ms: int | None = None
+def _returned(
+    row: Mapping[Any, Any], state: MessageState, *, error: str | None, due_at_ms: int | None
 ) -> Returned:
-    """Say where a message went that was taken from its consumer."""
     return Returned(
         id=row["id"],
         queue=row["queue"],
@@ -213,11 +217,25 @@ def returned(
 
 
 def collect_lapsed(
-    connection: Connection, *, count: int, now_ms: int, tally: Tally
+    connection: Connection,
+    settings: Mapping[str, QueueSettings],
+    *,
+    count: int,
+    now_ms: int,
+    tally: Tally,
 ) -> list[Returned]:
-    """Put back up to `count` messages whose lease ran out."""
-    rows = take_lapsed(connection, count=count, now_ms=now_ms)
-    return put_back(connection, rows, reason=LAPSED, now_ms=now_ms, tally=tally)
+    """Put back up to `count` messages whose lease ran out, as the settings of their queue say."""
+    failures = [
+        Failure(
+            row,
+            LAPSED,
+            delay_ms=backoff_ms(
+                settings.get(row["queue"], NO_SETTINGS), row["attempt_count"], row["id"]
+            ),
+        )
+        for row in take_lapsed(connection, count=count, now_ms=now_ms)
+    ]
+    return put_back(connection, failures, now_ms=now_ms, tally=tally)
 
 
 def give_back(connection: Connection, helds: Sequence[Held], *, shard: int) -> None:
