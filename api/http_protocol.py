@@ -29,7 +29,10 @@ class PatientProtocol(HttpToolsProtocol):
     A request that does not arrive in time, or whose head grows without end, costs its connection.
     """
 
-    _refusals: ClassVar = RefusalPace()  # of all connections of this process
+    # Of all connections of this process:
+    _refusals: ClassVar = RefusalPace()
+    # Those to look at: most connections wait for an answer or rest, and cost nothing.
+    _arriving: ClassVar[set["PatientProtocol"]] = set()
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -42,7 +45,12 @@ class PatientProtocol(HttpToolsProtocol):
         """Start the clock: a connection is made to send a request."""
         self._cork = Cork(transport, self.loop)
         super().connection_made(self._cork)  # type: ignore[arg-type]  # it is like one
-        self._arriving_since = self.loop.time()
+        self._start_clock()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Forget the connection."""
+        self._stop_clock()
+        super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
         """Parse what came; refuse a head that grows past its bound."""
@@ -57,7 +65,7 @@ class PatientProtocol(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         """Start the clock of a further request on this connection."""
         super().on_message_begin()
-        self._arriving_since = self.loop.time()
+        self._start_clock()
         self._in_head = True
 
     def on_headers_complete(self) -> None:
@@ -77,7 +85,7 @@ class PatientProtocol(HttpToolsProtocol):
 
     def on_message_complete(self) -> None:
         """Stop the clock: the request is here whole."""
-        self._arriving_since = None
+        self._stop_clock()
         self.arrived_bytes = 0
         super().on_message_complete()
 
@@ -88,9 +96,16 @@ class PatientProtocol(HttpToolsProtocol):
 
     def handle_websocket_upgrade(self) -> None:
         """Leave the connection to the WebSocket, which makes its frames whole."""
+        self._stop_clock()
         self._cork.flush()
         self.transport = self._cork.bare
         super().handle_websocket_upgrade()
+
+    @classmethod
+    def close_stalled(cls, now: float) -> None:
+        """Close every connection whose request arrives too slowly."""
+        for connection in tuple(cls._arriving):
+            connection.close_if_stalled(now)
 
     def close_if_stalled(self, now: float) -> None:
         """Close the connection if its request arrives too slowly; an idle one is not arriving."""
@@ -104,6 +119,14 @@ class PatientProtocol(HttpToolsProtocol):
         allowed_s = _REQUEST_TIMEOUT_S + self.arrived_bytes / _REQUEST_BYTES_PER_S_MIN
         if now - self._arriving_since > allowed_s:
             self.transport.close()
+
+    def _start_clock(self) -> None:
+        self._arriving_since = self.loop.time()
+        self._arriving.add(self)
+
+    def _stop_clock(self) -> None:
+        self._arriving_since = None
+        self._arriving.discard(self)
 
     def shutdown(self) -> None:
         """Serve the request that is here or on its way, as the last one, and close.

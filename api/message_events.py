@@ -28,6 +28,8 @@ from models.messages import facts
 from models.messages.service import MessageService
 
 _METRICS_EVERY_S: Final = 5.0
+# A reading serves all who are due within this time of it.
+_FRESH_S: Final = 4.5
 # What consumers said, which those who show no key do not hear.
 _WORDS_OF_CONSUMERS: Final = ("error", "consumer_id")
 _EVERYTHING: Final = "everything"
@@ -47,9 +49,11 @@ class Readings:
 
     async def event(self) -> Event | None:
         """Return `metrics`, at most _METRICS_EVERY_S old; None while the database is away."""
+        if time.monotonic() - self._read_at_s < _FRESH_S and not self._reading.locked():
+            return self._event
         async with self._reading:
             now_s = time.monotonic()
-            if now_s - self._read_at_s >= _METRICS_EVERY_S * 0.9:
+            if now_s - self._read_at_s >= _FRESH_S:
                 self._read_at_s = now_s
                 try:
                     counts = (await self._service.status()).counts

@@ -238,10 +238,7 @@ class _DrainingServer(Server):
     async def on_tick(self, counter: int) -> bool:
         """Do uvicorn's round, ten a second, and once a second look for requests that stall."""
         if counter % 10 == 0:
-            now = asyncio.get_running_loop().time()
-            for connection in list(self.server_state.connections):
-                if isinstance(connection, PatientProtocol):
-                    connection.close_if_stalled(now)
+            PatientProtocol.close_stalled(asyncio.get_running_loop().time())
         return await super().on_tick(counter)
 
 

@@ -20,7 +20,25 @@ from models.redis import RedisAwayError
 # A comment at least this often keeps proxies from closing a quiet connection.
 _COMMENT_EVERY_S: Final = 15.0
 _RETRY_MS: Final = 1_000
-_RESYNC: Final = SSEvent(event="resync", data=b"{}")
+
+# What a reader gets to see of an event. There are few views, each a function of its own.
+View = Callable[[Event], Event]
+
+
+class _Part(SSEvent):
+    """An event, or a comment, as it goes over the wire: made once, and sent to many."""
+
+    def __init__(self, part: SSEvent) -> None:
+        self._bytes: Final = part.serialize()
+
+    def serialize(self, _handler: object = None) -> bytes:
+        return self._bytes
+
+
+_HELLO: Final = _Part(SSEvent(comment="stream of events", retry=_RETRY_MS))
+_STILL_HERE: Final = _Part(SSEvent(comment="still here"))
+_AWAY: Final = _Part(SSEvent(comment="the database is away"))
+_RESYNC: Final = _Part(SSEvent(event="resync", data=b"{}"))
 
 
 class EventStreams:
@@ -41,9 +59,12 @@ class EventStreams:
         self._reading: Final = reading
         self._reading_every_s: Final = reading_every_s
         self._recheck_s: Final = recheck_s
+        self._read_part: tuple[Event, _Part] | None = None  # the last reading
+        # The last event as each view shows it: readers come to it one after the other.
+        self._seen_parts: Final[dict[View, tuple[LiveEvent, _Part]]] = {}
 
     async def open(
-        self, offset: str | None, view: Callable[[Event], Event], may: Callable[[], Awaitable[bool]]
+        self, offset: str | None, view: View, may: Callable[[], Awaitable[bool]]
     ) -> AsyncIterator[SSEvent]:
         """Take a place in the stream and return what to send; raises LimitError if none is left.
 
@@ -54,10 +75,10 @@ class EventStreams:
         return _after(await anext(stream), stream)
 
     async def _stream(
-        self, offset: str | None, view: Callable[[Event], Event], may: Callable[[], Awaitable[bool]]
+        self, offset: str | None, view: View, may: Callable[[], Awaitable[bool]]
     ) -> AsyncIterator[SSEvent]:
         async with self._tail.reader() as reader:
-            yield SSEvent(comment="stream of events", retry=_RETRY_MS)
+            yield _HELLO
             yield await self._read()
             last = START
             if offset is not None:
@@ -68,7 +89,7 @@ class EventStreams:
                         yield _RESYNC
                     async for live in self._tail.replay(offset):
                         last = live.place
-                        yield _sse(live, view)
+                        yield self._seen(live, view)
                 except RedisAwayError:
                     yield _RESYNC
             async for event in self._follow(reader, last, view, may):
@@ -78,7 +99,7 @@ class EventStreams:
         self,
         reader: Reader,
         last: Place,
-        view: Callable[[Event], Event],
+        view: View,
         may: Callable[[], Awaitable[bool]],
     ) -> AsyncIterator[SSEvent]:
         now_s = spoke_at_s = time.monotonic()
@@ -90,7 +111,7 @@ class EventStreams:
             now_s = time.monotonic()
             if live is not None:
                 if live.place > last:
-                    yield _sse(live, view)
+                    yield self._seen(live, view)
                     spoke_at_s = now_s
             elif reader.has_lost:
                 yield _RESYNC
@@ -99,14 +120,26 @@ class EventStreams:
                 yield await self._read()
                 spoke_at_s, read_at_s = now_s, now_s + self._reading_every_s
             elif now_s - spoke_at_s >= _COMMENT_EVERY_S:
-                yield SSEvent(comment="still here")
+                yield _STILL_HERE
                 spoke_at_s = now_s
 
-    async def _read(self) -> SSEvent:
+    async def _read(self) -> _Part:
         event = await self._reading()
         if event is None:
-            return SSEvent(comment="the database is away")
-        return SSEvent(event=event.name, data=encode_json(event.data))
+            return _AWAY
+        if self._read_part is None or self._read_part[0] is not event:
+            part = _Part(SSEvent(event=event.name, data=encode_json(event.data)))
+            self._read_part = (event, part)
+        return self._read_part[1]
+
+    def _seen(self, live: LiveEvent, view: View) -> _Part:
+        last = self._seen_parts.get(view)
+        if last is None or last[0] is not live:
+            seen = view(live.event)
+            data = encode_json(seen.data)
+            last = (live, _Part(SSEvent(event=seen.name, event_id=live.offset, data=data)))
+            self._seen_parts[view] = last
+        return last[1]
 
 
 class _Right:
@@ -129,8 +162,3 @@ async def _after(first: SSEvent, stream: AsyncIterator[SSEvent]) -> AsyncIterato
     yield first
     async for event in stream:
         yield event
-
-
-def _sse(live: LiveEvent, view: Callable[[Event], Event]) -> SSEvent:
-    seen = view(live.event)
-    return SSEvent(event=seen.name, event_id=live.offset, data=encode_json(seen.data))

@@ -6,6 +6,7 @@ as many clients as it likes. Source: models/events.py for what the streams promi
 
 import asyncio
 import contextlib
+from collections import deque
 from collections.abc import AsyncIterator, Sequence
 from typing import Any, Final, Protocol
 
@@ -49,31 +50,51 @@ class Follower(Protocol):
 
 
 class Reader:
-    """One live client's share of a stream: a bounded buffer that never slows the others."""
+    """One live client's share of a stream: a bounded buffer that never slows the others.
+
+    One at a time waits for its events. There may be thousands of readers and most of them wait, so
+    that a wait is a future and a timer, and no task.
+    """
 
     def __init__(self, buffer_max: int) -> None:
-        self._buffer: Final[asyncio.Queue[LiveEvent | None]] = asyncio.Queue()
+        self._buffer: Final[deque[LiveEvent]] = deque()
         self._buffer_max: Final = buffer_max
+        self._is_woken = False
+        self._waiting: asyncio.Future[None] | None = None
         self.has_lost = False
 
     def put(self, events: Sequence[LiveEvent]) -> None:
         """Take the events of one commit; with too many unread the reader has lost its place."""
-        if self._buffer.qsize() > self._buffer_max:
+        if len(self._buffer) > self._buffer_max:
             self.has_lost = True
         if not self.has_lost:
-            for event in events:
-                self._buffer.put_nowait(event)
+            self._buffer.extend(events)
+            self._end_wait()
 
     def wake(self) -> None:
-        """Let whoever waits for an event have none."""
-        self._buffer.put_nowait(None)
+        """Let whoever waits for an event have none, once it has had those that are here."""
+        self._is_woken = True
+        self._end_wait()
 
     async def get(self, timeout_s: float) -> LiveEvent | None:
         """Return the next event; None after `timeout_s` without one, or when woken."""
-        try:
-            return await asyncio.wait_for(self._buffer.get(), timeout_s)
-        except TimeoutError:
-            return None
+        if not self._buffer and not self._is_woken:
+            loop = asyncio.get_running_loop()
+            self._waiting = loop.create_future()
+            alarm = loop.call_later(timeout_s, self._end_wait)
+            try:
+                await self._waiting
+            finally:
+                alarm.cancel()
+                self._waiting = None
+        if self._buffer:
+            return self._buffer.popleft()
+        self._is_woken = False
+        return None
+
+    def _end_wait(self) -> None:
+        if self._waiting is not None and not self._waiting.done():
+            self._waiting.set_result(None)
 
 
 class StreamTail:

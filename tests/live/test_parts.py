@@ -16,7 +16,7 @@ from api.live.pushes import Pushes
 from api.live.rights import Rights
 from api.live.rooms import ChosenRooms
 from api.live.sockets import SocketioServer
-from api.live.tail import LiveEvent, StreamTail
+from api.live.tail import LiveEvent, Reader, StreamTail
 from models.events import Event, encode_entry, stream_key
 from models.redis import connect_async
 from tests.servers import RedisServer
@@ -113,6 +113,31 @@ class SlowFollower:
 
     def lose_place(self) -> None:
         self.lost.set()
+
+
+async def test_a_reader_that_is_woken_has_what_is_here_and_then_nothing_once() -> None:
+    reader, live = Reader(10), LiveEvent("1-0", 0, Event("one", {}))
+    waiting = asyncio.create_task(reader.get(PATIENCE_S))
+    await asyncio.sleep(0)  # it waits now
+    reader.put([live])
+    reader.wake()
+
+    assert await waiting is live
+    assert await reader.get(PATIENCE_S) is None
+    assert await reader.get(0) is None  # by the time alone
+    reader.put([live, live])
+    assert [await reader.get(0), await reader.get(0)] == [live, live]
+
+
+async def test_a_reader_that_was_cancelled_while_it_waited_misses_nothing() -> None:
+    reader, live = Reader(10), LiveEvent("1-0", 0, Event("one", {}))
+    waiting = asyncio.create_task(reader.get(PATIENCE_S))
+    await asyncio.sleep(0)
+    reader.put([live])
+    waiting.cancel()
+    await asyncio.wait([waiting])
+
+    assert await reader.get(0) is live
 
 
 async def test_who_is_overtaken_by_the_trimming_of_the_stream_hears_that_events_are_missing(
