@@ -12,6 +12,7 @@ from models.messages.acts import Touched
 from models.messages.line import DELAYS, LineKey
 from models.messages.rules import (
     Enqueued,
+    Freed,
     Held,
     Lease,
     MessageState,
@@ -75,7 +76,7 @@ def returns(returned: Sequence[Returned]) -> dict[LineKey, int]:
         for message in returned
         if message.state in {MessageState.QUEUED, MessageState.DELAYED}
     )
-    lines.update(message.freed for message in returned if message.freed is not None)
+    lines.update(frees(message.freed for message in returned if message.freed is not None))
     return lines
 
 
@@ -94,6 +95,11 @@ def edits(touched: Touched) -> dict[LineKey, int]:
     if touched.state is MessageState.QUEUED:
         return {(touched.row["queue"], touched.row["type"]): 1}
     return {DELAYS: 1} if touched.state is MessageState.DELAYED else {}
+
+
+def frees(freed: Iterable[Freed]) -> dict[LineKey, int]:
+    """Count the messages that are next in their groups by the lines they concern."""
+    return Counter((message.queue, message.type) for message in freed)
 
 
 def _dead(message: Returned) -> list[Event]:

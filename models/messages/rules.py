@@ -117,6 +117,15 @@ class Extension:
 
 
 @dataclass(frozen=True, slots=True)
+class Freed:
+    """A message that came into its line because the one before it in its group left for good."""
+
+    id: int
+    queue: str
+    type: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class Returned:
     """A message that left its consumer without being acknowledged."""
 
@@ -128,8 +137,7 @@ class Returned:
     max_attempts: int
     error: str | None
     due_at_ms: int | None = None  # of a delayed one
-    # The line, (queue, type), into which the next message of its group went.
-    freed: tuple[str, str | None] | None = None
+    freed: Freed | None = None  # the next message of its group
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,5 @@
 """What a request does with messages. What a method changed is on disk when it returns."""
 
-from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import chain
@@ -238,14 +237,18 @@ class MessageService:
         self._tell(facts.leased(leases), {})
 
     def _tell_acknowledged(self, helds: list[Held], _moments: list[int]) -> None:
-        freed = self._acknowledge.freed
-        lines = Counter(freed.popleft() for _ in range(len(freed)))
-        self._tell(facts.acknowledged(helds), lines)
+        waiting = self._acknowledge.freed
+        freed = [waiting.popleft() for _ in range(len(waiting))]
+        for message in freed:
+            self._dispatcher.note_back(message.queue, message.id)
+        self._tell(facts.acknowledged(helds), facts.frees(freed))
 
     def _tell_rejected(self, _rejections: list[Rejection], returned: list[Returned]) -> None:
         for message in returned:
             if message.state is MessageState.QUEUED:
                 self._dispatcher.note_back(message.queue, message.id)
+            if message.freed is not None:
+                self._dispatcher.note_back(message.freed.queue, message.freed.id)
         self._tell(facts.rejected(returned), facts.returns(returned))
 
     def _tell_edited(self, touched: Touched) -> None:

@@ -21,6 +21,7 @@ from models.messages.rules import (
     Counts,
     Enqueued,
     Extension,
+    Freed,
     Held,
     InvalidStateError,
     LockLostError,
@@ -135,13 +136,13 @@ class Enqueue:
 class Acknowledge:
     """Acknowledge messages; the outcome is the moment it was first done.
 
-    `freed` gathers the lines, (queue, type), into which the next message of a group went, for
-    whoever wakes consumers after the commit; one from a commit that failed does no harm.
+    `freed` gathers the messages that are next in their groups, for whoever wakes consumers after
+    the commit; one from a commit that failed does no harm.
     """
 
     def __init__(self, shard: int) -> None:
         self._shard: Final = shard
-        self.freed: Final[deque[tuple[str, str | None]]] = deque()
+        self.freed: Final[deque[Freed]] = deque()
 
     def __call__(
         self, connection: Connection, items: Sequence[Held], *, now_ms: int, slot: int

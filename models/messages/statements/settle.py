@@ -20,6 +20,7 @@ from models.messages import tables
 from models.messages.policies import NO_SETTINGS, QueueSettings, backoff_ms
 from models.messages.rules import (
     LAPSED,
+    Freed,
     Held,
     MessageState,
     Returned,
@@ -65,10 +66,10 @@ _REMOVE_LEASED_SQLITE: Final = text(
 
 def acknowledge(
     connection: Connection, helds: Sequence[Held], *, now_ms: int, tally: Tally
-) -> tuple[set[Held], list[tuple[str, str | None]]]:
-    """Move leased messages to the done ones; return those whose token held, and freed lines.
+) -> tuple[set[Held], list[Freed]]:
+    """Move leased messages to the done ones; return those whose token held.
 
-    A line, (queue, type), is freed where the next message of a group went into it.
+    And the messages that are next in their groups.
     """
     pairs = rows_as_json((held.id, held.lock_token) for held in helds)
     parameters = {"helds": pairs, "now_ms": now_ms}
@@ -87,7 +88,7 @@ def acknowledge(
             count=count,
         )
     groups = [(row.queue, row.group_key, row.id) for row in rows if row.group_key is not None]
-    freed = [(row["queue"], row["type"]) for row in advance(connection, groups)]
+    freed = [Freed(row["id"], row["queue"], row["type"]) for row in advance(connection, groups)]
     return {Held(row.id, row.lock_token) for row in rows}, freed
 
 
@@ -192,7 +193,7 @@ def put_back(
     put_delayed(connection, later)
     put_dead(connection, died, now_ms=now_ms)
     nexts = {
-        (row["queue"], row["group_key"]): (row["queue"], row["type"])
+        (row["queue"], row["group_key"]): Freed(row["id"], row["queue"], row["type"])
         for row in advance(connection, members_of(died))
     }
     if not nexts:
