@@ -9,7 +9,7 @@ from models.audit import Signature, sign
 from models.database import Database
 from models.messages.acts import Edit, Touched, check_deletable, check_editable
 from models.messages.rules import MessageNotFoundError, Tally, public_id
-from models.messages.statements import changes, counts
+from models.messages.statements import changes, counts, groups
 
 
 class Changes:
@@ -96,6 +96,7 @@ class Changes:
         check_deletable(message_id, state, force=force)
         tally = Tally()
         [row] = changes.remove(connection, table, state, [message_id], tally=tally)
+        groups.leave(connection, table, [row])
         counts.bump(connection, self._shard, tally)
         details = {"queue": row["queue"], "status": state.value}
         sign(connection, signature, target=public_id(message_id), details=details, now_ms=now_ms)

@@ -48,9 +48,10 @@ class Consumer:
     def __init__(self, database: Database, *, clock: Callable[[], int]) -> None:
         self._database: Final = database
         self._clock: Final = clock
-        self._claims: Final = Claims(Registry(), clock=clock, shard=_SHARD, rows_max=_ROWS_MAX)
+        registry = Registry()
+        self._claims: Final = Claims(registry, clock=clock, shard=_SHARD, rows_max=_ROWS_MAX)
         self._acknowledge: Final = Acknowledge(_SHARD)
-        self._reject: Final = Reject(_SHARD)
+        self._reject: Final = Reject(_SHARD, registry)
 
     def take(self, requests: Sequence[LeaseRequest]) -> tuple[list[Lease], list[Event]]:
         """Lease messages for requests of one queue and type; return them and what to publish.
@@ -79,9 +80,16 @@ class Consumer:
         lost -= {held.id for held in kept} | {each.id for each in returned}
         return Settled(
             events=facts.acknowledged(kept) + facts.rejected(returned),
-            has_arrivals=bool(facts.returns(returned)),
+            has_arrivals=bool(facts.returns(returned)) or self._has_freed(),
             lost=sorted(lost),
         )
+
+    def _has_freed(self) -> bool:
+        """Say whether somebody is next in a group; whoever asks first tells of it."""
+        freed = self._acknowledge.freed
+        count = len(freed)
+        freed.clear()
+        return count > 0
 
     def _no_look(self) -> Watches:
         """Return watches that find nothing to look for: `messages.expire` looks each second."""

@@ -2,10 +2,13 @@
 
 import asyncio
 import random
+import uuid
 
+import httpx
 import pytest
 from sqlalchemy import func, select
 
+from models.audit import Actor, Signature
 from models.database import Database
 from models.messages import jobs, tables
 from models.messages.policies import NO_SETTINGS
@@ -156,3 +159,32 @@ async def test_producers_and_consumers_at_once_keep_every_order(database: Databa
     assert seen == {key: list(range(EACH)) for key in KEYS}
     assert count_rows(database, tables.group, tables.aside) == 0
     assert jobs.recount(database) == {}
+
+
+async def test_a_group_goes_on_when_somebody_deletes_its_head(queue: Queue) -> None:
+    first, second, third = await queue.put(*[grouped("a")] * 3)
+    by = Signature(actor=Actor(kind="key", name="tester", id="7"), action="message_deleted")
+    await queue.service.changes.delete(second, by, now_ms=queue.now_ms)  # it waits behind
+    await queue.service.changes.delete(first, by, now_ms=queue.now_ms)
+    assert (await take(queue)).id == third
+    assert await queue.counts() == {"processing": 1}
+    await queue.service.changes.delete(third, by, force=True, now_ms=queue.now_ms)
+    assert count_rows(queue.database, tables.group, tables.aside) == 0
+    assert jobs.recount(queue.database) == {}
+
+
+def test_wire_takes_and_shows_the_key(http: httpx.Client) -> None:
+    kind, key = uuid.uuid4().hex, uuid.uuid4().hex
+    new = {"payload": {}, "type": kind, "group_key": key}
+    http.post("/api/queue/batch", json=[new, {"payload": {}, "type": kind, "groupKey": key}])
+    http.post("/api/queue/message", json={"payload": {}, "type": kind})
+
+    given = [
+        http.get("/api/queue/message", params={"type": kind, "timeout": 0}).json() for _ in range(3)
+    ]
+
+    assert given[0]["group_key"] == key
+    assert "group_key" not in given[1]
+    assert given[2]["code"] == "NO_MESSAGES"
+    both = http.post("/api/queue/message", json={**new, "delay_seconds": 5})
+    assert list(both.json()["details"]) == ["delay_seconds"]

@@ -9,15 +9,8 @@ from models.messages import tables
 from models.messages.rules import MessageState, Tally
 from models.messages.statements.archive import archived_until_ms
 from models.messages.statements.counts import find
-from models.messages.statements.settle import put_ready
+from models.messages.statements.put import put_ready
 
-_TABLES: Final[tuple[tuple[Table, MessageState], ...]] = (
-    (tables.ready, MessageState.QUEUED),
-    (tables.delayed, MessageState.DELAYED),
-    (tables.leased, MessageState.PROCESSING),
-    (tables.dead, MessageState.DEAD),
-    (tables.done, MessageState.ACKNOWLEDGED),
-)
 # A message may go from one state to another between two looks, not again and again.
 _LOOKS_MAX: Final = 10
 
@@ -37,7 +30,7 @@ def hold(connection: Connection, message_id: int) -> tuple[Table, MessageState] 
         state = state_of(connection, message_id)
         if state is None:
             return None
-        for table, of_table in _TABLES:
+        for table, of_table in tables.STATES:
             if of_table is state and _lock(connection, table, message_id):
                 return table, of_table
     raise AssertionError(f"message {message_id} does not stand still")

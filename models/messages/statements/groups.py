@@ -7,7 +7,7 @@ rows are locked in one order for all, so no two deadlock.
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
-from sqlalchemy import Connection, bindparam, delete, select, text, tuple_, update
+from sqlalchemy import Connection, Table, bindparam, delete, select, text, tuple_, update
 
 from models.messages import tables
 from models.messages.rules import WaitsFor
@@ -16,6 +16,8 @@ from models.messages.statements.put import put_aside, put_ready
 
 # A message with its group: queue, key and id.
 Member = tuple[str, str, int]
+# Where a message may be the head of its group.
+_WITH_HEADS: Final = frozenset({tables.aside, tables.delayed, tables.ready, tables.leased})
 
 _ENTER: Final = {
     "postgresql": text(
@@ -85,6 +87,20 @@ def advance(connection: Connection, left: Iterable[Member]) -> list[Mapping[Any,
         groups = nexts.keys() - found.keys()  # somebody deleted the next one just now
     put_ready(connection, advanced)
     return advanced
+
+
+def leave(
+    connection: Connection, table: Table, rows: Iterable[Mapping[Any, Any]]
+) -> list[Mapping[Any, Any]]:
+    """Let the groups go on whose messages were deleted from a table or moved elsewhere.
+
+    Returns the rows of the messages that are next in their groups. To be called for messages in
+    any state: dead and done ones are of no group any more, and those behind lead none.
+    """
+    if table not in _WITH_HEADS:
+        return []
+    heads = [row for row in rows if row.get("waits_for") != WaitsFor.GROUP]
+    return advance(connection, members_of(heads))
 
 
 def members_of(rows: Iterable[Mapping[Any, Any]]) -> list[Member]:

@@ -1,18 +1,14 @@
 """Named queues: their rows, and the end of everything that is in one."""
 
 from collections.abc import Iterable
-from typing import Final
 
 from sqlalchemy import Connection, Table, delete, insert, select, update
 
 from models.messages import tables
 from models.messages.policies import QueueSettings, settings_of_text, settings_to_text
-from models.messages.rules import MessageState, Tally, WaitsFor
+from models.messages.rules import MessageState, Tally
 from models.messages.statements.archive import archived_until_ms
-from models.messages.statements.groups import advance, members_of
-
-# Where a message may be the head of its group.
-_WITH_HEADS: Final = frozenset({tables.aside, tables.delayed, tables.ready, tables.leased})
+from models.messages.statements.groups import leave
 
 
 def read_settings(connection: Connection) -> dict[str, QueueSettings]:
@@ -111,10 +107,7 @@ def _remove_from(
     ids = select(table.c.id).where(table.c.queue == queue).limit(count)
     statement = delete(table).where(table.c.id.in_(ids.scalar_subquery())).returning(table)
     gone = connection.execute(statement).mappings().all()
-    if table in _WITH_HEADS:
-        # Those who wait behind their group lead none; whoever lets them in waits for this delete.
-        heads = [row for row in gone if row.get("waits_for") != WaitsFor.GROUP]
-        advance(connection, members_of(heads))
+    leave(connection, table, gone)
     for row in gone:
         is_archived = table is tables.done and row["acknowledged_at_ms"] <= archived_ms
         source = MessageState.ARCHIVED if is_archived else state
