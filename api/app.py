@@ -34,6 +34,7 @@ from models.database import Database
 from models.messages import facts
 from models.messages.rules import ATTEMPTS_DEFAULT, LEASE_DEFAULT_MS
 from models.messages.service import MessageLimits, MessageService
+from models.messages.views import BrowseLimits
 from models.secrets import Secrets
 from models.settings import Settings, host_of, is_loopback
 from models.webhooks.service import WebhookService
@@ -83,6 +84,12 @@ class Application:
                 # A default of the contract above its limit is the limit.
                 attempts_default=min(ATTEMPTS_DEFAULT, settings.attempts_max),
                 lease_default_ms=min(LEASE_DEFAULT_MS, settings.lease_max_s * 1000),
+                browse=BrowseLimits(
+                    rows_max=settings.list_messages_max,
+                    depth_max=settings.list_depth_max,
+                    looked_max=settings.list_looked_max,
+                    bytes_max=settings.list_bytes_max,
+                ),
             ),
         )
         self._webhooks: Final = WebhookService(

@@ -35,9 +35,12 @@ class MessageBounds:
     lease_max_s: int
     long_poll_max_s: int
 
-    def new_message(self, body: NewMessageBody) -> NewMessage:
-        """Turn the wire's words into ours; raises InvalidError."""
-        return self._new_message(body, "")
+    def new_message(self, body: NewMessageBody, where: str = "") -> NewMessage:
+        """Turn the wire's words into ours; raises InvalidError.
+
+        `where` stands before the names of fields in the error.
+        """
+        return self._new_message(body, where)
 
     def new_messages(self, bodies: Sequence[NewMessageBody]) -> list[NewMessage]:
         """Turn a batch into our words; raises InvalidError that names the wrong messages."""

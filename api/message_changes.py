@@ -206,10 +206,3 @@ def _edited(touched: Touched) -> EditedMessage:
         created_at=wire.moment(row["created_at_ms"]),
         due_at=wire.moment_or_unset(row.get("due_at_ms")),
     )
-
-
-def routes_of(
-    service: MessageService, bounds: MessageBounds, now_ms: Callable[[], int]
-) -> list[tuple[str, object]]:
-    """Return what answers for changes, by path."""
-    return [("/api/queue/message/{message_id}", ChangesResource(service, bounds, now_ms))]

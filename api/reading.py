@@ -32,7 +32,11 @@ async def read_body(
     req: Request, decoder: msgspec.json.Decoder[BodyType], size_max: int
 ) -> BodyType:
     """Return the body as `decoder.type`; raises InvalidError or TooLargeError."""
-    raw = await read_bytes(req, size_max)
+    return read_json(await read_bytes(req, size_max), decoder)
+
+
+def read_json(raw: bytes, decoder: msgspec.json.Decoder[BodyType]) -> BodyType:
+    """Return a JSON text as `decoder.type`; raises InvalidError."""
     try:
         try:
             return decoder.decode(raw)
@@ -175,7 +179,8 @@ def _fault(value: Any, shape: Any, *, strict: bool, path: str) -> dict[str, str]
 
 
 def _is_raw_object(shape: Any) -> bool:
-    return _bare(shape) is msgspec.Raw
+    # One that may be missing is a union with UnsetType.
+    return any(_bare(part) is msgspec.Raw for part in (shape, *get_args(shape)))
 
 
 def _bare(shape: Any) -> Any:

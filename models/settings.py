@@ -91,6 +91,10 @@ class Settings:
 
     # Messages
     batch_messages_max: Annotated[int, Meta(ge=1, le=10_000)] = 1_000
+    list_messages_max: Annotated[int, Meta(ge=1, le=10_000)] = 500
+    list_depth_max: Count = 10_000
+    list_looked_max: Count = 20_000
+    list_bytes_max: Bytes = 8_388_608
     long_poll_max_s: Annotated[int, Meta(ge=0, le=3600)] = 60
     long_polls_max: Count = 10_000
     stream_prefetch_max: Annotated[int, Meta(ge=1, le=10_000)] = 1_000

@@ -11,6 +11,8 @@ from models.errors import InvalidError
 from models.settings import host_of, is_loopback
 
 SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
+# What no form can send, and no script of another site without asking first.
+_NO_FORMS: Final = frozenset({"application/json", "application/x-ndjson", "text/csv"})
 
 
 class Origins:
@@ -48,10 +50,10 @@ class Origins:
             raise ForeignHostError(name)
         self.check_page(req)
         has_body = bool(req.content_length) or req.get_header("Transfer-Encoding") is not None
-        if req.method not in SAFE_METHODS and has_body and not _is_json(req.content_type):
-            # A page of any site can send a form here; it cannot send JSON without being asked.
+        if req.method not in SAFE_METHODS and has_body and not _is_no_form(req.content_type):
+            # A page of any site can send a form here; it cannot send these without being asked.
             raise InvalidError({"Content-Type": "Expected application/json"})
 
 
-def _is_json(content_type: str | None) -> bool:
-    return (content_type or "").partition(";")[0].strip().lower() == "application/json"
+def _is_no_form(content_type: str | None) -> bool:
+    return (content_type or "").partition(";")[0].strip().lower() in _NO_FORMS

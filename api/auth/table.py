@@ -142,6 +142,7 @@ TABLE: Final[tuple[Row, ...]] = (
         is_audited=True,
         action="queue_deleted",
     ),
+    Row(paths=("/api/queue/*/messages", "/api/queue/message/*"), methods=_READ, who=_WATCHERS),
     Row(
         paths=("/api/queue/message/*",),
         methods=("PUT",),
@@ -168,14 +169,6 @@ TABLE: Final[tuple[Row, ...]] = (
         paths=("/api/queue/webhooks",),
         methods=_READ,
         who=Who(roles=(Role.ADMIN, Role.OPERATOR), admin_key=True),
-    ),
-    *(
-        Row(paths=(path,), methods=("POST",), who=_KEEPERS, is_noted_within=True, action=action)
-        for path, action in (
-            ("/api/queue/move", "messages_moved"),
-            ("/api/queue/messages/delete", "messages_deleted"),
-            ("/api/queue/dead/redrive", "messages_redriven"),
-        )
     ),
     # The contract leaves these open; who shows no key gets no words of consumers.
     Row(

@@ -26,12 +26,13 @@ class MessageFilter:
     created_after_ms: int | None = None
     created_before_ms: int | None = None
     attempts_min: int | None = None
+    group_key: str | None = None
 
     @property
     def is_counted(self) -> bool:
         """Say whether counters know how many messages are meant: by queue and type only."""
         rest = (self.ids, self.search, self.created_after_ms, self.created_before_ms)
-        return all(value is None for value in (*rest, self.attempts_min))
+        return all(value is None for value in (*rest, self.attempts_min, self.group_key))
 
 
 def needles_of(search: str) -> tuple[str, ...]:

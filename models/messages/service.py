@@ -1,7 +1,7 @@
 """What a request does with messages. What a method changed is on disk when it returns."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import chain
 from typing import Final
 
@@ -9,12 +9,11 @@ from models.database import Database
 from models.events import Arrivals, Event, Publisher
 from models.messages import facts, writes
 from models.messages.acts import Touched
+from models.messages.browsing import Browsing
 from models.messages.changes import Changes
 from models.messages.dispatcher import Dispatcher
 from models.messages.group_commit import GroupCommit
 from models.messages.line import Caller, LineKey
-from models.messages.mass import Batch
-from models.messages.mass_changes import MassChanges
 from models.messages.queues import Queues
 from models.messages.registry import Registry
 from models.messages.rules import (
@@ -31,6 +30,7 @@ from models.messages.rules import (
     Rejection,
     Returned,
 )
+from models.messages.views import BrowseLimits
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,6 +42,7 @@ class MessageLimits:
     long_polls_max: int = 10_000
     attempts_default: int = ATTEMPTS_DEFAULT  # where neither message nor queue says
     lease_default_ms: int = LEASE_DEFAULT_MS
+    browse: BrowseLimits = field(default_factory=BrowseLimits)
 
 
 class MessageService:
@@ -101,12 +102,9 @@ class MessageService:
         self.queues: Final = Queues(
             database, self._registry, shard=shard + 7, changed=self._tell_changed
         )
-
+        self.browsing: Final = Browsing(database, limits.browse)
         self.changes: Final = Changes(
             database, shard=shard + 7, edited=self._tell_edited, deleted=self._tell_deleted
-        )
-        self.mass: Final = MassChanges(
-            database, clock=clock, shard=shard + 7, told=self._tell_changed_many
         )
 
     @property
@@ -257,22 +255,11 @@ class MessageService:
         self._tell(facts.rejected(returned), facts.returns(returned))
 
     def _tell_edited(self, touched: Touched) -> None:
-        self._tell_back(facts.edited(touched), touched)
+        self._dispatcher.note_back(touched.row["queue"], touched.row["id"])
+        self._tell(facts.edited(touched), facts.edits(touched))
 
     def _tell_deleted(self, touched: Touched) -> None:
-        self._tell_back(facts.deleted(touched), touched)
-
-    def _tell_changed_many(self, batch: Batch) -> None:
-        self._tell_back(facts.changed_many(batch), batch)
-
-    def _tell_back(self, events: list[Event], what: Touched | Batch) -> None:
-        """Tell of messages that wait at old places, which others do not look for at once."""
-        for queue, message_id in what.first_ids.items():
-            self._dispatcher.note_back(queue, message_id)
-        if what.arrived:
-            self._dispatcher.wake(what.arrived)
-            self._publisher.wake(facts.DOMAIN, None if what.first_ids else what.arrived)
-        self._publisher.publish(facts.DOMAIN, events)
+        self._tell(facts.deleted(touched), {})
 
     def _tell_lapsed(self, returned: Sequence[Returned]) -> None:
         self._tell(facts.lapsed(returned), facts.returns(returned))

@@ -80,11 +80,10 @@ dead: Final = Table(
     Column("id", _BigId, primary_key=True, autoincrement=False),
     *_message_columns(),
     Column("reason", Text, nullable=False),
-    Column("died_at_ms", BigInteger, nullable=False),
+    Column("died_at_ms", BigInteger, nullable=False, index=True),
 )
 
 # Acknowledged messages; those up to the mark `archived_until_ms` are archived (ADR 0004).
-# On PostgreSQL each day is a partition, and the key is (id, acknowledged_at_ms) (ADR 0008).
 done: Final = Table(
     "message_done",
     metadata,
