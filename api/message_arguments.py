@@ -2,6 +2,8 @@
 
 import argparse
 
+from api import message_act_arguments
+
 
 def add_arguments(tail: argparse.ArgumentParser, messages: argparse.ArgumentParser) -> None:
     """Describe what the two commands take."""
@@ -17,6 +19,7 @@ def add_arguments(tail: argparse.ArgumentParser, messages: argparse.ArgumentPars
     put.add_argument("payload", help="a JSON object, or - for standard input")
     put.add_argument("--type", metavar="NAME")
     put.add_argument("--priority", type=int, default=0, metavar="0-9", help="9 comes first")
+    message_act_arguments.add_arguments(actions, _server_options)
 
 
 def _server_options(parser: argparse.ArgumentParser) -> None:

@@ -6,17 +6,24 @@ They ask a running server, this installation's or another, by the package that p
 import argparse
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 
+import httpx
+
+from api import message_act_commands
 from models.settings import Settings, SettingsError, host_of, port_of
-from stanchion_client import Client, ClientError, Event, QueueStatus
+from stanchion_client import Client, ClientError, Event, QueueStatus, UnreachableError
+from stanchion_client.calls import Call
+from stanchion_client.transport import answer_of, headers_of
 
 _FAULT: Final = 1
+# A request that changes many ends by itself after 20 s, and counts before and after.
+_ACT_TIMEOUT_S: Final = 120.0
 _EVERYWHERE: Final = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104  # none is bound here
 _JSON_MAX_BYTES: Final = 16_777_216
 
@@ -31,7 +38,10 @@ def tail(settings: Settings, options: argparse.Namespace) -> int:
 
 
 def messages(settings: Settings, options: argparse.Namespace) -> int:
-    """Look at the messages queue, and put something in."""
+    """Look at the messages queue, put something in, and set right what is in it."""
+    if options.action in message_act_commands.ACTIONS:
+        with _asking(settings, options) as ask:
+            return message_act_commands.act(ask, options)
     with _client(settings, options) as client:
         if options.action == "stats":
             status = client.status()
@@ -46,15 +56,41 @@ def messages(settings: Settings, options: argparse.Namespace) -> int:
 
 @contextmanager
 def _client(settings: Settings, options: argparse.Namespace) -> Iterator[Client]:
-    key = settings.secret_key
-    if options.key_file is not None:
-        try:
-            key = Path(options.key_file).read_text().strip()
-        except OSError as error:
-            raise SettingsError("KEY_FILE", str(error)) from None
+    url, key = options.url or _own_url(settings), _key(settings, options)
+    with _saying_what_fails(), Client(url, api_key=key) as client:
+        yield client
+
+
+@contextmanager
+def _asking(settings: Settings, options: argparse.Namespace) -> Iterator[message_act_commands.Ask]:
+    """Yield what puts a request to the server that the package for programs does not know."""
+    url, headers = options.url or _own_url(settings), headers_of(_key(settings, options))
+    with _saying_what_fails(), httpx.Client(base_url=url, headers=headers) as client:
+
+        def ask(method: str, path: str, body: Mapping[str, Any] | None) -> dict[str, Any]:
+            call: Call[dict[str, Any]] = Call(method=method, path=path, read=dict)
+            try:
+                answer = client.request(method, path, json=body, timeout=_ACT_TIMEOUT_S)
+            except httpx.TransportError as error:
+                raise UnreachableError(f"{url}: {error}") from None
+            return answer_of(call, answer)
+
+        yield ask
+
+
+def _key(settings: Settings, options: argparse.Namespace) -> str | None:
+    if options.key_file is None:
+        return settings.secret_key
     try:
-        with Client(options.url or _own_url(settings), api_key=key) as client:
-            yield client
+        return Path(options.key_file).read_text().strip()
+    except OSError as error:
+        raise SettingsError("KEY_FILE", str(error)) from None
+
+
+@contextmanager
+def _saying_what_fails() -> Iterator[None]:
+    try:
+        yield
     except ClientError as error:
         print(f"stanchion: {error}", file=sys.stderr)
         raise SystemExit(_FAULT) from None

@@ -92,7 +92,8 @@ class EventsResource:
         answers={
             200: Answer(
                 description=(
-                    "enqueue, dequeue, ack, nack, expire, dead, edit, delete, metrics, resync"
+                    "enqueue, dequeue, ack, nack, expire, dead, edit, delete, move, redrive,"
+                    " metrics, resync"
                 ),
                 media_type="text/event-stream",
             )

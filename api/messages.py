@@ -8,7 +8,7 @@ from falcon.asgi import App, Request, Response
 from msgspec import UNSET
 
 from api import message_bodies as wire
-from api import message_browsing, message_import, message_queues
+from api import message_browsing, message_import, message_mass, message_queues
 from api.caller import HttpCaller
 from api.message_answers import (
     INVALID,
@@ -232,6 +232,7 @@ def add_routes(
         *message_queues.routes_of(service, bounds, now_ms),
         *message_browsing.routes_of(service, bounds, now_ms),
         *message_import.routes_of(service, bounds, now_ms),
+        *message_mass.routes_of(service, bounds, now_ms),
     ]
     for path, resource in routes:
         app.add_route(path, resource)

@@ -170,6 +170,14 @@ TABLE: Final[tuple[Row, ...]] = (
         methods=_READ,
         who=Who(roles=(Role.ADMIN, Role.OPERATOR), admin_key=True),
     ),
+    *(
+        Row(paths=(path,), methods=("POST",), who=_KEEPERS, is_noted_within=True, action=action)
+        for path, action in (
+            ("/api/queue/move", "messages_moved"),
+            ("/api/queue/messages/delete", "messages_deleted"),
+            ("/api/queue/dead/redrive", "messages_redriven"),
+        )
+    ),
     # The contract leaves these open; who shows no key gets no words of consumers.
     Row(
         paths=("/api/queue/events",),

@@ -1,9 +1,10 @@
 """What somebody does to messages from outside their line: values and refusals; no I/O, no clock."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
+from models.events import Arrivals
 from models.messages.rules import InvalidStateError, MessageState, lane_of, public_id
 
 # Nobody works on these and they are not done: what they say may be said anew.
@@ -39,10 +40,15 @@ class Edit:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Touched:
-    """A message that somebody edited or deleted, as it is now or was; `row` has its columns."""
+    """A message that somebody edited or deleted, as it is now or was; `row` has its columns.
+
+    Where its group went on, `arrived` counts by line what came in, and `first_ids` has it by queue.
+    """
 
     state: MessageState
     row: Mapping[str, Any]
+    arrived: Arrivals = field(default_factory=dict)
+    first_ids: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def id(self) -> int:

@@ -1,15 +1,17 @@
 """One message changed from outside its line: edited, deleted; in one transaction, noted in it."""
 
-from collections.abc import Callable
-from typing import Final
+from collections.abc import Callable, Mapping
+from typing import Any, Final
 
 from sqlalchemy import Connection
 
 from models.audit import Signature, sign
 from models.database import Database
 from models.messages.acts import Edit, Touched, check_deletable, check_editable
-from models.messages.rules import MessageNotFoundError, Tally, public_id
-from models.messages.statements import changes, counts, groups
+from models.messages.line import DELAYS
+from models.messages.rules import MessageNotFoundError, MessageState, Tally, public_id
+from models.messages.statements import changes, counts
+from models.messages.statements.place import Placed, leave
 
 
 class Changes:
@@ -72,14 +74,13 @@ class Changes:
         table, state = held
         check_editable(message_id, state, edit)
         tally = Tally()
-        [old] = changes.remove(connection, table, state, [message_id], tally=tally)
-        row = {**old, **edit.columns}
-        changes.put(connection, table, row)
+        old, row = changes.change(connection, table, message_id, edit.columns)
+        tally.move(old["queue"], old["type"], source=state)
         tally.move(row["queue"], row["type"], target=state)
         counts.bump(connection, self._shard, tally)
         details = {"fields": edit.fields, "queue": row["queue"], "status": state.value}
         sign(connection, signature, target=public_id(message_id), details=details, now_ms=now_ms)
-        return Touched(state=state, row=row)
+        return _edited(state, row)
 
     def _delete(
         self,
@@ -96,8 +97,19 @@ class Changes:
         check_deletable(message_id, state, force=force)
         tally = Tally()
         [row] = changes.remove(connection, table, state, [message_id], tally=tally)
-        groups.leave(connection, table, [row])
+        placed = Placed()
+        leave(connection, [(table, row)], placed)
         counts.bump(connection, self._shard, tally)
         details = {"queue": row["queue"], "status": state.value}
         sign(connection, signature, target=public_id(message_id), details=details, now_ms=now_ms)
-        return Touched(state=state, row=row)
+        return Touched(state=state, row=row, arrived=placed.lines, first_ids=placed.first_ids)
+
+
+def _edited(state: MessageState, row: Mapping[str, Any]) -> Touched:
+    """Return an edited message with the line it concerns: somebody may wait for what it is now."""
+    if state is MessageState.DELAYED:
+        return Touched(state=state, row=row, arrived={DELAYS: 1})
+    if state is MessageState.QUEUED:
+        line, queue = (row["queue"], row["type"]), row["queue"]
+        return Touched(state=state, row=row, arrived={line: 1}, first_ids={queue: row["id"]})
+    return Touched(state=state, row=row)

@@ -10,6 +10,7 @@ from typing import Final
 from models.events import Event
 from models.messages.acts import Touched
 from models.messages.line import DELAYS, LineKey
+from models.messages.mass import Batch
 from models.messages.rules import (
     Enqueued,
     Freed,
@@ -90,11 +91,12 @@ def deleted(touched: Touched) -> list[Event]:
     return [Event("delete", {"id": public_id(touched.id)})]
 
 
-def edits(touched: Touched) -> dict[LineKey, int]:
-    """Say which line an edit concerns: somebody may wait for what the message is now."""
-    if touched.state is MessageState.QUEUED:
-        return {(touched.row["queue"], touched.row["type"]): 1}
-    return {DELAYS: 1} if touched.state is MessageState.DELAYED else {}
+def changed_many(batch: Batch) -> list[Event]:
+    """Tell of many messages at once: how many, and where they are now if that is new."""
+    act = batch.act
+    where = {"queue": act.queue, "status": act.state}
+    told = {name: value for name, value in where.items() if value is not None}
+    return [Event(act.kind.value, {"count": len(batch.ids), **told})]
 
 
 def frees(freed: Iterable[Freed]) -> dict[LineKey, int]:

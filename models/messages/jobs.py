@@ -7,7 +7,7 @@ from models.database import Database
 from models.events import Event
 from models.messages import facts
 from models.messages.rules import Tally
-from models.messages.statements import archive, counts, delays, settle
+from models.messages.statements import archive, counts, delays, partitions, settle
 from models.messages.statements.queues import read_settings
 
 DOMAIN: Final = facts.DOMAIN
@@ -17,6 +17,8 @@ _SHARD: Final = 1_000_000
 _NIGHT_SHARD: Final = 1_000_001
 _RECOUNT_TIMEOUT_S: Final = 3_600.0
 _ROWS_MAX: Final = 500
+# How many days beside today have a partition ready: so long may no worker run.
+_DAYS_AHEAD: Final = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,22 +70,74 @@ def _let_in_due(database: Database, *, now_ms: int) -> bool:
 def grow_old(
     database: Database, *, archive_after_ms: int, delete_after_ms: int, now_ms: int
 ) -> tuple[int, int]:
-    """Archive what was acknowledged long ago, delete what is older still; return both numbers."""
+    """Archive what was acknowledged long ago, delete what is older still; return both numbers.
+
+    On PostgreSQL, where messages are kept by day, days to come are made and old days are dropped,
+    each at its end: a message stays up to a day longer. Not with less than a day to keep them.
+    """
     tally = Tally()
     with database.begin() as connection:
         archived = archive.archive_until(connection, now_ms - archive_after_ms, tally=tally)
         counts.bump(connection, _SHARD, tally)
+    until_ms = now_ms - delete_after_ms
+    if database.is_sqlite:
+        return archived, _delete_rows(database, "message_done", until_ms=until_ms)
+    _make_days(database, now_ms=now_ms)
+    deleted = _drop_days(database, until_ms=until_ms)
+    by_row = (
+        ("message_done",)
+        if delete_after_ms < partitions.DAY_MS
+        else (partitions.BEFORE, partitions.DEFAULT)
+    )
+    for name in by_row:
+        deleted += _delete_rows(database, name, until_ms=until_ms)
+    return archived, deleted
+
+
+def _make_days(database: Database, *, now_ms: int) -> None:
+    """Make the partitions of the next days; what cannot be made now can be later."""
+    with database.begin() as connection:
+        missing = partitions.missing_days(connection, now_ms=now_ms, ahead=_DAYS_AHEAD)
+    for start_ms in missing:
+        try:
+            with database.begin() as connection:
+                partitions.make_day(connection, start_ms)
+        except partitions.BusyError:
+            return
+
+
+def _drop_days(database: Database, *, until_ms: int) -> int:
+    """Drop the partitions of days that ended by `until_ms`; return how many messages went."""
+    with database.begin() as connection:
+        names = partitions.droppable_days(connection, until_ms)
+    dropped = 0
+    for name in names:
+        try:
+            with database.begin() as connection:
+                partitions.check_idle(connection)
+            tally = Tally()
+            with database.begin() as connection:
+                batch = partitions.drop_day(connection, name, tally=tally)
+                counts.bump(connection, _SHARD, tally)
+        except partitions.BusyError:
+            break
+        dropped += batch
+    return dropped
+
+
+def _delete_rows(database: Database, partition: str, *, until_ms: int) -> int:
+    """Delete archived messages acknowledged by `until_ms`; return how many went."""
     deleted = 0
     while True:
         tally = Tally()
         with database.begin() as connection:
             batch = archive.delete_archived(
-                connection, now_ms - delete_after_ms, count=_ROWS_MAX, tally=tally
+                connection, until_ms, count=_ROWS_MAX, tally=tally, partition=partition
             )
             counts.bump(connection, _SHARD, tally)
         deleted += batch
         if batch < _ROWS_MAX:
-            return archived, deleted
+            return deleted
 
 
 def fold_counters(database: Database) -> None:

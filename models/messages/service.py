@@ -14,6 +14,8 @@ from models.messages.changes import Changes
 from models.messages.dispatcher import Dispatcher
 from models.messages.group_commit import GroupCommit
 from models.messages.line import Caller, LineKey
+from models.messages.mass import Batch
+from models.messages.mass_changes import MassChanges
 from models.messages.queues import Queues
 from models.messages.registry import Registry
 from models.messages.rules import (
@@ -105,6 +107,9 @@ class MessageService:
         self.browsing: Final = Browsing(database, limits.browse)
         self.changes: Final = Changes(
             database, shard=shard + 7, edited=self._tell_edited, deleted=self._tell_deleted
+        )
+        self.mass: Final = MassChanges(
+            database, clock=clock, shard=shard + 7, told=self._tell_changed_many
         )
 
     @property
@@ -255,11 +260,22 @@ class MessageService:
         self._tell(facts.rejected(returned), facts.returns(returned))
 
     def _tell_edited(self, touched: Touched) -> None:
-        self._dispatcher.note_back(touched.row["queue"], touched.row["id"])
-        self._tell(facts.edited(touched), facts.edits(touched))
+        self._tell_back(facts.edited(touched), touched)
 
     def _tell_deleted(self, touched: Touched) -> None:
-        self._tell(facts.deleted(touched), {})
+        self._tell_back(facts.deleted(touched), touched)
+
+    def _tell_changed_many(self, batch: Batch) -> None:
+        self._tell_back(facts.changed_many(batch), batch)
+
+    def _tell_back(self, events: list[Event], what: Touched | Batch) -> None:
+        """Tell of messages that wait at old places, which others do not look for at once."""
+        for queue, message_id in what.first_ids.items():
+            self._dispatcher.note_back(queue, message_id)
+        if what.arrived:
+            self._dispatcher.wake(what.arrived)
+            self._publisher.wake(facts.DOMAIN, None if what.first_ids else what.arrived)
+        self._publisher.publish(facts.DOMAIN, events)
 
     def _tell_lapsed(self, returned: Sequence[Returned]) -> None:
         self._tell(facts.lapsed(returned), facts.returns(returned))

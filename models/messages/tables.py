@@ -84,6 +84,7 @@ dead: Final = Table(
 )
 
 # Acknowledged messages; those up to the mark `archived_until_ms` are archived (ADR 0004).
+# On PostgreSQL each day is a partition, and the key is (id, acknowledged_at_ms) (ADR 0008).
 done: Final = Table(
     "message_done",
     metadata,

@@ -42,8 +42,8 @@ def test_tables_that_messages_pass_through_are_tidied_up_in_time(
     engine.dispose()
     options = {row.relname: set(row.reloptions or ()) for row in rows}
 
-    for table in ("message_ready", "message_delayed", "message_leased"):
-        assert options[table] >= {
+    for table in ("ready", "delayed", "leased", "aside", "group"):
+        assert options[f"message_{table}"] >= {
             "autovacuum_vacuum_threshold=10000",
             "autovacuum_vacuum_scale_factor=0",
             "autovacuum_vacuum_cost_delay=0",

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from sqlalchemy import Connection, bindparam, delete, func, select, text
+from sqlalchemy import Connection, bindparam, column, delete, func, select, table, text
 
 from models.messages import tables
 from models.messages.rules import MessageState, Tally
@@ -46,22 +46,28 @@ def archive_until(connection: Connection, until_ms: int, *, tally: Tally) -> int
     return sum(row.n for row in rows)
 
 
-_OLD_IDS: Final = (
-    select(tables.done.c.id)
-    .where(tables.done.c.acknowledged_at_ms <= bindparam("until_ms"))
-    .order_by(tables.done.c.acknowledged_at_ms)
-    .limit(bindparam("count"))
-)
+def delete_archived(
+    connection: Connection,
+    until_ms: int,
+    *,
+    count: int,
+    tally: Tally,
+    partition: str = "message_done",
+) -> int:
+    """Delete up to `count` archived messages acknowledged by `until_ms`; return how many.
 
-
-def delete_archived(connection: Connection, until_ms: int, *, count: int, tally: Tally) -> int:
-    """Delete up to `count` archived messages acknowledged by `until_ms`; return how many."""
+    With `partition` only those that are in one, on PostgreSQL.
+    """
     until_ms = min(until_ms, archived_until_ms(connection))
+    done = table(partition, *(column(name) for name in tables.done.c.keys()))  # noqa: SIM118
+    old_ids = (
+        select(done.c.id)
+        .where(done.c.acknowledged_at_ms <= until_ms)
+        .order_by(done.c.acknowledged_at_ms)
+        .limit(count)
+    )
     rows = connection.execute(
-        delete(tables.done)
-        .where(tables.done.c.id.in_(_OLD_IDS))
-        .returning(tables.done.c.queue, tables.done.c.type),
-        {"until_ms": until_ms, "count": count},
+        delete(done).where(done.c.id.in_(old_ids)).returning(done.c.queue, done.c.type)
     ).all()
     for row in rows:
         tally.move(row.queue, row.type, source=MessageState.ARCHIVED)

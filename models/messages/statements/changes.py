@@ -3,13 +3,12 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from sqlalchemy import Connection, Table, delete, insert, select
+from sqlalchemy import Connection, Table, delete, select, update
 
 from models.messages import tables
 from models.messages.rules import MessageState, Tally
 from models.messages.statements.archive import archived_until_ms
 from models.messages.statements.counts import find
-from models.messages.statements.put import put_ready
 
 # A message may go from one state to another between two looks, not again and again.
 _LOOKS_MAX: Final = 10
@@ -43,12 +42,14 @@ def _lock(connection: Connection, table: Table, message_id: int) -> bool:
     return connection.execute(statement).first() is not None
 
 
-def put(connection: Connection, table: Table, row: Mapping[str, Any]) -> None:
-    """Store a message where it was; one that waits finds its own place again."""
-    if table is tables.ready:
-        put_ready(connection, [row])
-    else:
-        connection.execute(insert(table), [dict(row)])
+def change(
+    connection: Connection, table: Table, message_id: int, columns: Mapping[str, Any]
+) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
+    """Set columns of a message that is held; return its row as it was and as it is."""
+    at = table.c.id == message_id
+    old = connection.execute(select(table).where(at)).mappings().one()
+    statement = update(table).where(at).values(dict(columns)).returning(table)
+    return dict(old), dict(connection.execute(statement).mappings().one())
 
 
 def remove(

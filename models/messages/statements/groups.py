@@ -97,10 +97,14 @@ def leave(
     Returns the rows of the messages that are next in their groups. To be called for messages in
     any state: dead and done ones are of no group any more, and those behind lead none.
     """
+    return advance(connection, heads_of(table, rows))
+
+
+def heads_of(table: Table, rows: Iterable[Mapping[Any, Any]]) -> list[Member]:
+    """Return those messages of a table that may be the heads of their groups."""
     if table not in _WITH_HEADS:
         return []
-    heads = [row for row in rows if row.get("waits_for") != WaitsFor.GROUP]
-    return advance(connection, members_of(heads))
+    return members_of(row for row in rows if row.get("waits_for") != WaitsFor.GROUP)
 
 
 def members_of(rows: Iterable[Mapping[Any, Any]]) -> list[Member]:
