@@ -300,4 +300,6 @@ def _bounds(settings: Settings) -> MessageBounds:
         attempts_max=settings.attempts_max,
         lease_max_s=settings.lease_max_s,
         long_poll_max_s=settings.long_poll_max_s,
+        dedup_s=settings.dedup_s,
+        idempotency_s=settings.idempotency_s,
     )

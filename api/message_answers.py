@@ -3,10 +3,13 @@
 from collections.abc import Callable, Mapping
 from typing import Final
 
+from falcon.asgi import Response
+
 from api import message_bodies as wire
 from api.message_bounds import MessageBounds
 from api.operations import Answer
 from models.errors import NotFoundError
+from models.messages.rules import Enqueued
 from models.messages.service import MessageService
 
 KEY: Final = ("ApiKey",)
@@ -17,6 +20,9 @@ REFUSALS: Final[Mapping[int, Answer]] = {
     429: Answer(description="Too much is under way; try again", body=wire.MessagesError),
     503: Answer(description="The database is away; try again", body=wire.MessagesError),
 }
+KEY_REUSED: Final = Answer(
+    description="The Idempotency-Key was used for another request", body=wire.MessagesError
+)
 NO_QUEUE: Final = Answer(description="No such queue", body=wire.MessagesError)
 # Of what needs a lease.
 NOT_HELD: Final[Mapping[int, Answer]] = {
@@ -34,6 +40,12 @@ class NoMessagesError(NotFoundError):
 
     def __str__(self) -> str:
         return "No messages available"
+
+
+def note_repeat(resp: Response, stored: Enqueued) -> None:
+    """Say so if a request was carried out before: the answer is that of the first one."""
+    if stored.is_repeat:
+        resp.set_header("Idempotent-Replayed", "true")
 
 
 class MessagesResource:

@@ -9,7 +9,16 @@ from falcon.asgi import Request, Response
 from api import message_batch_bodies as batches
 from api import message_bodies as wire
 from api.caller import HttpCaller
-from api.message_answers import INVALID, KEY, NO_QUEUE, REFUSALS, BatchesResource, MessagesResource
+from api.message_answers import (
+    INVALID,
+    KEY,
+    KEY_REUSED,
+    NO_QUEUE,
+    REFUSALS,
+    BatchesResource,
+    MessagesResource,
+    note_repeat,
+)
 from api.operations import Answer, operation
 from models.errors import StanchionError
 from models.messages.rules import Held, MessageNotFoundError, Rejection, internal_id
@@ -36,14 +45,20 @@ class EnqueueBatchResource(BatchesResource):
             201: Answer(description="All are on disk", body=wire.QueuedBatch),
             400: INVALID,
             404: NO_QUEUE,
+            409: KEY_REUSED,
             **REFUSALS,
         },
         security=KEY,
     )
-    async def on_post(self, _req: Request, resp: Response, *, body: wire.BatchBody) -> None:
-        """Store messages, all or none, in the order they are sent."""
+    async def on_post(self, req: Request, resp: Response, *, body: wire.BatchBody) -> None:
+        """Store messages, all or none, in the order they are sent.
+
+        A request repeated with the same `Idempotency-Key` header is answered as the first one was.
+        """
         messages = self._bounds.new_messages(body.messages)
-        stored = await self._service.enqueue(messages, now_ms=self._now_ms())
+        once = self._bounds.once(req, messages)
+        stored = await self._service.enqueue(messages, now_ms=self._now_ms(), once=once)
+        note_repeat(resp, stored)
         resp.status = HTTPStatus.CREATED
         resp.data = wire.encode(wire.queued_batch(stored, body.messages))
 

@@ -35,6 +35,18 @@ GroupKey = Annotated[
         description="messages of a queue with the same key are delivered one after the other",
     ),
 ]
+DedupId = Annotated[
+    str,
+    Meta(
+        min_length=1,
+        max_length=255,
+        pattern=r"^[^\x00-\x1f\x7f]+$",
+        description="a repeat with the same name, within its time, is not stored again",
+    ),
+]
+DedupSeconds = Annotated[
+    int, Meta(ge=1, le=604_800, description="how long a `dedup_id` is remembered")
+]
 Priority = Annotated[int, Meta(ge=0, le=9, description="9 is delivered first")]
 Attempts = Annotated[int, Meta(ge=1, le=10_000)]
 Payload = Annotated[
@@ -46,6 +58,7 @@ _MESSAGE_SPELLINGS = {
     "maxAttempts": "max_attempts",
     "ackTimeout": "ack_timeout_seconds",
     "groupKey": "group_key",
+    "dedupId": "dedup_id",
 }
 
 
@@ -62,6 +75,9 @@ class NewMessageBody(Body, frozen=True):
     queue: QueueName = DEFAULT_QUEUE
     delay_seconds: Delay = 0
     group_key: GroupKey | None = None
+    dedup_id: DedupId | None = None
+    dedup_seconds: DedupSeconds | None = None
+    dedup_replace: bool = False
 
 
 class BatchBody(Body, frozen=True):
@@ -135,7 +151,10 @@ class TouchBody(Body, frozen=True):
 
 
 class QueuedMessage(Struct, frozen=True):
-    """A message that is on disk; `delayed` until `due_at`, if that is asked for, else `queued`."""
+    """A message that is on disk; `delayed` until `due_at`, if that is asked for, else `queued`.
+
+    `duplicate` says that it was there before under its `dedup_id`: `id` is the first one's.
+    """
 
     id: str
     type: str | None
@@ -144,6 +163,7 @@ class QueuedMessage(Struct, frozen=True):
     status: str
     created_at: str
     due_at: str | UnsetType = UNSET
+    duplicate: bool | UnsetType = UNSET
 
 
 class LeasedMessage(Struct, frozen=True):
@@ -164,10 +184,11 @@ class LeasedMessage(Struct, frozen=True):
 
 
 class QueuedItem(Struct, frozen=True):
-    """One of a batch that is on disk."""
+    """One of a batch that is on disk; `duplicate` says that it was there before."""
 
     id: str
     status: str
+    duplicate: bool | UnsetType = UNSET
 
 
 class QueuedBatch(Struct, frozen=True):
@@ -265,6 +286,7 @@ def queued_message(stored: Enqueued, body: NewMessageBody) -> QueuedMessage:
             if body.delay_seconds
             else UNSET
         ),
+        duplicate=True if stored.repeated else UNSET,
     )
 
 
@@ -275,8 +297,8 @@ def _status(body: NewMessageBody) -> str:
 def queued_batch(stored: Enqueued, bodies: Sequence[NewMessageBody]) -> QueuedBatch:
     """Answer an enqueue of many."""
     items = [
-        QueuedItem(public_id(message_id), _status(body))
-        for message_id, body in zip(stored.ids, bodies, strict=True)
+        QueuedItem(public_id(message_id), _status(body), True if turn in stored.repeated else UNSET)
+        for turn, (message_id, body) in enumerate(zip(stored.ids, bodies, strict=True))
     ]
     return QueuedBatch(len(items), items)
 

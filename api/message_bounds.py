@@ -1,17 +1,22 @@
 """What a single request to the messages queue may ask for: the part that settings decide."""
 
+import hashlib
+import re
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
+import msgspec
+from falcon.asgi import Request
 from msgspec import UnsetType
 
 from api.message_bodies import DequeueQuery, NewMessageBody
 from models.errors import InvalidError
-from models.messages.rules import LeaseRequest, NewMessage
+from models.messages.rules import LeaseRequest, NewMessage, Once
 
 _TIMEOUT_DEFAULT_S: Final = 30
+_KEY: Final = re.compile(r"[\x20-\x7e]{1,255}")
 # An answer that names every message of a large batch helps nobody.
 _FAULTS_MAX: Final = 20
 
@@ -34,6 +39,8 @@ class MessageBounds:
     attempts_max: int
     lease_max_s: int
     long_poll_max_s: int
+    dedup_s: int
+    idempotency_s: int
 
     def new_message(self, body: NewMessageBody, where: str = "") -> NewMessage:
         """Turn the wire's words into ours; raises InvalidError.
@@ -116,6 +123,26 @@ class MessageBounds:
             raise InvalidError({name: f"Expected `int` <= {self.long_poll_max_s}"})
         return seconds
 
+    def once(self, req: Request, messages: Sequence[NewMessage]) -> Once | None:
+        """Return under which name a request is carried out once, if it has one.
+
+        Raises InvalidError. Source: draft-ietf-httpapi-idempotency-key-header.
+        """
+        key = req.get_header("Idempotency-Key")
+        if key is None:
+            return None
+        key = key.strip().strip('"')
+        if not _KEY.fullmatch(key):
+            raise InvalidError({"Idempotency-Key": "Expected 1 to 255 printable characters"})
+        fingerprint = hashlib.sha256(msgspec.json.encode(messages)).hexdigest()
+        return Once(key, self.idempotency_s * 1000, fingerprint)
+
+    def _once(self, body: NewMessageBody) -> Once | None:
+        if body.dedup_id is None:
+            return None
+        keep_s = body.dedup_seconds or self.dedup_s
+        return Once(body.dedup_id, keep_s * 1000, replaces=body.dedup_replace)
+
     def _new_message(self, body: NewMessageBody, where: str) -> NewMessage:
         attempts, seconds = body.max_attempts, body.ack_timeout_seconds
         faults: dict[str, str] = {}
@@ -133,6 +160,8 @@ class MessageBounds:
         if body.group_key is not None and body.delay_seconds:
             # The group would stand still meanwhile, which nobody wants who sends one message.
             faults[f"{where}delay_seconds"] = "Expected none beside `group_key`"
+        if body.dedup_id is None and (body.dedup_seconds is not None or body.dedup_replace):
+            faults[f"{where}dedup_id"] = "Expected one beside `dedup_seconds` or `dedup_replace`"
         if faults:
             raise InvalidError(faults)
         return NewMessage(
@@ -144,4 +173,5 @@ class MessageBounds:
             queue=body.queue,
             delay_ms=body.delay_seconds * 1000,
             group_key=body.group_key,
+            once=self._once(body),
         )

@@ -13,11 +13,13 @@ from api.caller import HttpCaller
 from api.message_answers import (
     INVALID,
     KEY,
+    KEY_REUSED,
     NO_QUEUE,
     NOT_HELD,
     REFUSALS,
     MessagesResource,
     NoMessagesError,
+    note_repeat,
 )
 from api.message_batches import (
     AckBatchResource,
@@ -45,18 +47,26 @@ class MessageResource(MessagesResource):
             "priority": 5,
         },
         answers={
+            200: Answer(description="It was there before", body=wire.QueuedMessage),
             201: Answer(description="It is on disk", body=wire.QueuedMessage),
             400: INVALID,
             404: NO_QUEUE,
+            409: KEY_REUSED,
             **REFUSALS,
         },
         security=KEY,
     )
-    async def on_post(self, _req: Request, resp: Response, *, body: wire.NewMessageBody) -> None:
-        """Store one message; 201 means that it is on disk."""
-        new = self._bounds.new_message(body)
-        stored = await self._service.enqueue([new], now_ms=self._now_ms())
-        resp.status = HTTPStatus.CREATED
+    async def on_post(self, req: Request, resp: Response, *, body: wire.NewMessageBody) -> None:
+        """Store one message; 201 means that it is on disk.
+
+        200 with `duplicate` says that it was there before under its `dedup_id`. A request repeated
+        with the same `Idempotency-Key` header is answered as the first one was.
+        """
+        new = [self._bounds.new_message(body)]
+        once = self._bounds.once(req, new)
+        stored = await self._service.enqueue(new, now_ms=self._now_ms(), once=once)
+        note_repeat(resp, stored)
+        resp.status = HTTPStatus.OK if stored.repeated else HTTPStatus.CREATED
         resp.data = wire.encode(wire.queued_message(stored, body))
 
     @operation(

@@ -23,8 +23,20 @@ from api import message_bodies as wire
 from models.clock import now_ms
 from models.database import Database
 from models.messages import writes
+from models.messages.intake import Enqueue
 from models.messages.marks import FROM_THE_START
-from models.messages.rules import Held, Lease, LeaseRequest, NewMessage, Tally, internal_id
+from models.messages.registry import Registry
+from models.messages.rules import (
+    ATTEMPTS_DEFAULT,
+    LEASE_DEFAULT_MS,
+    Held,
+    Lease,
+    LeaseRequest,
+    NewMessage,
+    Submission,
+    Tally,
+    internal_id,
+)
 from models.messages.statements.counts import bump
 from models.messages.statements.lease import lease
 from models.settings import load_settings
@@ -71,8 +83,8 @@ class _Message:
         body = _decode_new(await req.stream.readall())
         new = NewMessage(bytes(body.payload).decode(), type=body.type, priority=body.priority)
         [stored] = await self._store.run(
-            lambda connection, shard: writes.Enqueue(shard)(
-                connection, [[new]], now_ms=now_ms(), slot=0
+            lambda connection, shard: _enqueue(shard)(
+                connection, [Submission([new])], now_ms=now_ms(), slot=0
             )
         )
         resp.data = wire.encode(wire.queued_message(stored, body))
@@ -114,11 +126,20 @@ class _Batch:
         bodies = msgspec.json.decode(await req.stream.readall(), type=wire.BatchBody).messages
         messages = [NewMessage(bytes(body.payload).decode(), type=body.type) for body in bodies]
         await self._store.run(
-            lambda connection, shard: writes.Enqueue(shard)(
-                connection, [messages], now_ms=now_ms(), slot=0
+            lambda connection, shard: _enqueue(shard)(
+                connection, [Submission(messages)], now_ms=now_ms(), slot=0
             )
         )
         resp.status = HTTPStatus.CREATED
+
+
+_REGISTRY: Final = Registry()
+
+
+def _enqueue(shard: int) -> Enqueue:
+    return Enqueue(
+        shard, _REGISTRY, attempts_default=ATTEMPTS_DEFAULT, lease_default_ms=LEASE_DEFAULT_MS
+    )
 
 
 def _lease(connection: Connection, asked: LeaseRequest, shard: int) -> list[Lease]:

@@ -99,6 +99,8 @@ class Settings:
     long_polls_max: Count = 10_000
     stream_prefetch_max: Annotated[int, Meta(ge=1, le=10_000)] = 1_000
     lease_max_s: WholeSeconds = 43_200
+    dedup_s: WholeSeconds = 300
+    idempotency_s: WholeSeconds = 86_400
     attempts_max: Annotated[int, Meta(ge=1, le=10_000)] = 1_000
     flush_rows_max: Annotated[int, Meta(ge=1, le=10_000)] = 500
     flush_waiting_max: Count = 10_000

@@ -19,18 +19,33 @@ from models.messages.rules import (
     MessageState,
     NewMessage,
     Returned,
+    Submission,
     public_id,
 )
 
 DOMAIN: Final = "messages"
 
 
-def enqueued(groups: Sequence[Sequence[NewMessage]], stored: Sequence[Enqueued]) -> list[Event]:
+def stored_messages(
+    submissions: Sequence[Submission], stored: Sequence[Enqueued]
+) -> list[tuple[int, NewMessage]]:
+    """Return the messages that are new, each with its id; not those that were there before."""
+    return [
+        (message_id, new)
+        for submission, together in zip(submissions, stored, strict=True)
+        if not together.is_repeat
+        for turn, (new, message_id) in enumerate(
+            zip(submission.messages, together.ids, strict=True)
+        )
+        if turn not in together.repeated
+    ]
+
+
+def enqueued(messages: Sequence[tuple[int, NewMessage]]) -> list[Event]:
     """Tell of new messages."""
     return [
         Event("enqueue", {"id": public_id(message_id), "type": new.type, "priority": new.priority})
-        for messages, together in zip(groups, stored, strict=True)
-        for new, message_id in zip(messages, together.ids, strict=True)
+        for message_id, new in messages
     ]
 
 
@@ -65,9 +80,9 @@ def lapsed(returned: Sequence[Returned]) -> list[Event]:
     return events
 
 
-def arrivals(messages: Iterable[NewMessage]) -> dict[LineKey, int]:
+def arrivals(messages: Iterable[tuple[int, NewMessage]]) -> dict[LineKey, int]:
     """Count new messages by the lines they concern; those for later are of the line DELAYS."""
-    return Counter(DELAYS if new.delay_ms else (new.queue, new.type) for new in messages)
+    return Counter(DELAYS if new.delay_ms else (new.queue, new.type) for _, new in messages)
 
 
 def returns(returned: Sequence[Returned]) -> dict[LineKey, int]:

@@ -7,7 +7,7 @@ from models.database import Database
 from models.events import Event
 from models.messages import facts
 from models.messages.rules import Tally
-from models.messages.statements import archive, counts, delays, partitions, settle
+from models.messages.statements import archive, counts, delays, once, partitions, settle
 from models.messages.statements.queues import read_settings
 
 DOMAIN: Final = facts.DOMAIN
@@ -36,6 +36,7 @@ def expire(database: Database, *, now_ms: int) -> Sweep:
     true and tells those who wait in other processes.
     """
     events: list[Event] = []
+    _forget_names(database, now_ms=now_ms)
     has_arrivals = _let_in_due(database, now_ms=now_ms)
     while True:
         tally = Tally()
@@ -52,6 +53,14 @@ def expire(database: Database, *, now_ms: int) -> Sweep:
         has_arrivals = has_arrivals or bool(facts.returns(lapsed))
         if len(lapsed) < _ROWS_MAX:
             return Sweep(events, has_arrivals)
+
+
+def _forget_names(database: Database, *, now_ms: int) -> None:
+    """Delete the names, under which something was stored, whose time is over."""
+    batch = _ROWS_MAX
+    while batch == _ROWS_MAX:
+        with database.begin() as connection:
+            batch = once.forget(connection, count=_ROWS_MAX, now_ms=now_ms)
 
 
 def _let_in_due(database: Database, *, now_ms: int) -> bool:

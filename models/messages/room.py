@@ -8,17 +8,17 @@ from sqlalchemy import Connection
 
 from models.errors import StanchionError
 from models.messages.policies import QueueFullError, QueueNotFoundError, QueueSettings
-from models.messages.rules import NewMessage
+from models.messages.rules import Submission
 from models.messages.statements import counts
 
 
 def find_refusals(
     connection: Connection,
-    groups: Sequence[Sequence[NewMessage]],
+    submissions: Sequence[Submission],
     settings: Mapping[str, QueueSettings],
     names: set[str],
 ) -> dict[int, StanchionError]:
-    """Return why groups of messages cannot be stored, by their place; those not named can.
+    """Return why submissions cannot be stored, by their place; those not named can.
 
     `names` are the queues they go to. A full queue takes what still fits, in order.
     """
@@ -26,8 +26,8 @@ def find_refusals(
         return {}  # most of the time, so the messages are not counted
     room = _Room(connection, settings)
     refusals: dict[int, StanchionError] = {}
-    for place, group in enumerate(groups):
-        wanted = Counter(new.queue for new in group)
+    for place, submission in enumerate(submissions):
+        wanted = Counter(new.queue for new in submission.messages)
         if refusal := room.refusal(wanted):
             refusals[place] = refusal
         else:

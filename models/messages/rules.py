@@ -1,7 +1,7 @@
 """Values and arithmetic of the messages queue; no I/O, no clock, no randomness."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
@@ -41,6 +41,17 @@ class WaitsFor(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Once:
+    """A name under which something is stored once: whoever repeats it in time gets the first."""
+
+    key: str
+    keep_ms: int  # from the first
+    fingerprint: str = ""  # of what was sent; another one under the same name is refused
+    # A repeat sets the first anew while that waits, and its time begins again.
+    replaces: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class NewMessage:
     """A message on its way in. `payload` is JSON text, kept to the letter."""
 
@@ -52,14 +63,28 @@ class NewMessage:
     queue: str = DEFAULT_QUEUE
     delay_ms: int = 0  # how long nobody gets it
     group_key: str | None = None  # of those with one key each waits for the one before
+    once: Once | None = None  # within its queue
+
+
+@dataclass(frozen=True, slots=True)
+class Submission:
+    """Messages that are stored together, all or none; `once` is about all of them."""
+
+    messages: Sequence[NewMessage]
+    once: Once | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Enqueued:
-    """Messages that were stored together, by id in the order they were sent."""
+    """Messages that were stored together, by id in the order they were sent.
+
+    `repeated` are the places of those that were there before; all are if the whole was a repeat.
+    """
 
     ids: list[int]
     created_at_ms: int
+    repeated: frozenset[int] = frozenset()
+    is_repeat: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,6 +204,19 @@ class MessageNotFoundError(NotFoundError):
 
     def __str__(self) -> str:
         return f"message {self.message_id} does not exist"
+
+
+class KeyReusedError(ConflictError):
+    """The name under which this was sent stands for something else that was sent before."""
+
+    code = "IDEMPOTENCY_KEY_REUSED"
+
+    def __init__(self, key: str) -> None:
+        super().__init__(key)
+        self.key = key
+
+    def __str__(self) -> str:
+        return f"Idempotency-Key {self.key} was used for another request"
 
 
 class LockLostError(ConflictError):

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from itertools import chain
 from typing import Final
 
 from models.database import Database
@@ -13,6 +12,7 @@ from models.messages.browsing import Browsing
 from models.messages.changes import Changes
 from models.messages.dispatcher import Dispatcher
 from models.messages.group_commit import GroupCommit
+from models.messages.intake import Enqueue
 from models.messages.line import Caller, LineKey
 from models.messages.mass import Batch
 from models.messages.mass_changes import MassChanges
@@ -28,9 +28,11 @@ from models.messages.rules import (
     LeaseRequest,
     MessageState,
     NewMessage,
+    Once,
     QueueStatus,
     Rejection,
     Returned,
+    Submission,
 )
 from models.messages.views import BrowseLimits
 
@@ -79,7 +81,7 @@ class MessageService:
             )
 
         self._registry: Final = Registry()
-        enqueue = writes.Enqueue(
+        enqueue = Enqueue(
             shard,
             self._registry,
             attempts_default=limits.attempts_default,
@@ -117,13 +119,16 @@ class MessageService:
         """Return how many consumers wait in this process."""
         return self._dispatcher.waiter_count
 
-    async def enqueue(self, messages: Sequence[NewMessage], *, now_ms: int) -> Enqueued:
-        """Store messages, all or none, in order.
+    async def enqueue(
+        self, messages: Sequence[NewMessage], *, now_ms: int, once: Once | None = None
+    ) -> Enqueued:
+        """Store messages, all or none, in order; what was stored `once` is not stored again.
 
-        Raises QueueNotFoundError, QueueFullError, or LimitError when too many rows wait to be
-        written.
+        Raises QueueNotFoundError, QueueFullError, KeyReusedError, or LimitError when too many rows
+        wait to be written.
         """
-        return await self._enqueues.submit(messages, now_ms=now_ms, weight=len(messages))
+        submission = Submission(messages, once)
+        return await self._enqueues.submit(submission, now_ms=now_ms, weight=len(messages))
 
     async def lease(
         self, request: LeaseRequest, *, timeout_s: float, caller: Caller
@@ -238,8 +243,9 @@ class MessageService:
             self._publisher.wake(facts.DOMAIN, arrived)
         self._publisher.publish(facts.DOMAIN, events)
 
-    def _tell_enqueued(self, groups: list[Sequence[NewMessage]], stored: list[Enqueued]) -> None:
-        self._tell(facts.enqueued(groups, stored), facts.arrivals(chain.from_iterable(groups)))
+    def _tell_enqueued(self, submissions: list[Submission], stored: list[Enqueued]) -> None:
+        new = facts.stored_messages(submissions, stored)
+        self._tell(facts.enqueued(new), facts.arrivals(new))
 
     def _tell_leased(self, leases: Sequence[Lease]) -> None:
         self._tell(facts.leased(leases), {})

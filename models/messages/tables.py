@@ -135,6 +135,19 @@ group: Final = Table(
     Column("holder_id", BigInteger, nullable=False),
 )
 
+# What was stored under a name, so that a repeat is known; see rules.Once. The scope is a queue's
+# name for a message, and empty for a whole request.
+once: Final = Table(
+    "message_once",
+    metadata,
+    Column("scope", String(128), primary_key=True),
+    Column("key", String(255), primary_key=True),
+    Column("message_ids", Text, nullable=False),  # a JSON array
+    Column("fingerprint", String(64), nullable=False),
+    Column("created_at_ms", BigInteger, nullable=False),
+    Column("expires_at_ms", BigInteger, nullable=False, index=True),
+)
+
 mark: Final = Table(
     "message_mark",
     metadata,

@@ -13,13 +13,11 @@ from sqlalchemy import Connection, Row
 from models.errors import StanchionError
 from models.messages.policies import NO_SETTINGS, QueueNotFoundError, QueueSettings, backoff_ms
 from models.messages.registry import Registry
-from models.messages.room import find_refusals
 from models.messages.rules import (
     DEFAULT_QUEUE,
     NO_REASON,
     PRIORITY_MAX,
     Counts,
-    Enqueued,
     Extension,
     Freed,
     Held,
@@ -27,7 +25,6 @@ from models.messages.rules import (
     LockLostError,
     MessageNotFoundError,
     MessageState,
-    NewMessage,
     QueueStatus,
     Rejection,
     Returned,
@@ -35,10 +32,8 @@ from models.messages.rules import (
     cut_error,
     public_id,
 )
-from models.messages.statements import counts, groups, settle
-from models.messages.statements.delays import postpone
-from models.messages.statements.enqueue import enqueue
-from models.messages.statements.queues import hold, read_settings
+from models.messages.statements import counts, settle
+from models.messages.statements.queues import read_settings
 
 Item = TypeVar("Item")
 Outcome = TypeVar("Outcome")
@@ -56,81 +51,6 @@ class ShardedWrite(Protocol[ItemIn_contra, OutcomeOut_co]):
         self, connection: Connection, items: Sequence[ItemIn_contra], *, now_ms: int, slot: int
     ) -> Sequence[OutcomeOut_co | StanchionError]:
         """Write the items."""
-
-
-class Enqueue:
-    """Store groups of new messages, each all or none.
-
-    A group for a queue that is not there, or is full, is refused. How full a queue is, is read from
-    the counters: what other transactions write at the same moment may come on top.
-    """
-
-    def __init__(
-        self, shard: int, registry: Registry, *, attempts_default: int, lease_default_ms: int
-    ) -> None:
-        self._shard: Final = shard
-        self._registry: Final = registry
-        self._attempts_default: Final = attempts_default
-        self._lease_default_ms: Final = lease_default_ms
-
-    def __call__(
-        self,
-        connection: Connection,
-        items: Sequence[Sequence[NewMessage]],
-        *,
-        now_ms: int,
-        slot: int,
-    ) -> list[Enqueued | StanchionError]:
-        """Write the items."""
-        names = {new.queue for group in items for new in group}
-        settings = self._settings(connection, names, now_ms)
-        refusals = find_refusals(connection, items, settings, names)
-        defaults = {
-            name: (
-                of_queue.max_attempts or self._attempts_default,
-                of_queue.lease_ms or self._lease_default_ms,
-            )
-            for name, of_queue in settings.items()
-        }
-        tally = Tally()
-        accepted = [
-            new for place, group in enumerate(items) if place not in refusals for new in group
-        ]
-        ids = enqueue(connection, accepted, defaults, now_ms=now_ms, tally=tally)
-        postpone(
-            connection,
-            {
-                message_id: now_ms + new.delay_ms
-                for message_id, new in zip(ids, accepted, strict=True)
-                if new.delay_ms
-            },
-        )
-        members = [
-            (new.queue, new.group_key, message_id)
-            for message_id, new in zip(ids, accepted, strict=True)
-            if new.group_key is not None
-        ]
-        groups.hold_back(connection, groups.enter(connection, members))
-        counts.bump(connection, self._shard + slot, tally)
-        outcomes: list[Enqueued | StanchionError] = []
-        start = 0
-        for place, group in enumerate(items):
-            if refusal := refusals.get(place):
-                outcomes.append(refusal)
-                continue
-            outcomes.append(Enqueued(ids[start : start + len(group)], now_ms))
-            start += len(group)
-        return outcomes
-
-    def _settings(
-        self, connection: Connection, names: set[str], now_ms: int
-    ) -> Mapping[str, QueueSettings]:
-        """Return the settings of the queues; those that may be deleted are held until the end."""
-        known = self._registry.settings(connection, now_ms=now_ms)
-        settings = {DEFAULT_QUEUE: known[DEFAULT_QUEUE]}
-        if names != {DEFAULT_QUEUE}:
-            settings |= hold(connection, names - {DEFAULT_QUEUE})
-        return settings
 
 
 class Acknowledge:
