@@ -46,6 +46,10 @@ def _which(command: argparse.ArgumentParser) -> None:
     command.add_argument("--all", action="store_true", help="an empty filter: all there are")
     command.add_argument("--queue", metavar="NAME", help="those of a queue")
     command.add_argument("--type", metavar="NAME", help="those of a type")
+    command.add_argument("--search", metavar="TEXT", help="those with it in payload or error")
+    command.add_argument("--after", metavar="MOMENT", help="made then or later: ISO 8601 with Z")
+    command.add_argument("--before", metavar="MOMENT", help="made before that")
+    command.add_argument("--attempts", type=int, metavar="N", help="with N attempts or more")
 
 
 def _state(command: argparse.ArgumentParser) -> None:

@@ -71,6 +71,10 @@ def _body(options: argparse.Namespace) -> dict[str, Any]:
         "queue": options.queue,
         "type": options.type,
         "status": getattr(options, "state", None),
+        "search": options.search,
+        "created_after": options.after,
+        "created_before": options.before,
+        "min_attempts": options.attempts,
     }
     chosen = {name: value for name, value in chosen.items() if value is not None}
     if options.ids:

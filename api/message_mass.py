@@ -1,7 +1,6 @@
 """Many messages at once over HTTP: moved, deleted, redriven; seen before it is done."""
 
 from collections.abc import Callable, Mapping
-from datetime import datetime
 from typing import Annotated, ClassVar, Final, Literal
 
 from falcon.asgi import Request, Response
@@ -11,6 +10,7 @@ from api import message_bodies as wire
 from api.auth.trail import signature_of
 from api.message_answers import INVALID, KEY, NO_QUEUE, REFUSALS, MessagesResource
 from api.message_bounds import MessageBounds
+from api.message_views import FilterQuery, filter_of
 from api.operations import Answer, operation
 from api.reading import Body
 from models.errors import InvalidError
@@ -40,11 +40,6 @@ Limit = Annotated[int, Meta(ge=1, le=1_000_000, description="most messages in th
 Rows = Annotated[int, Meta(ge=1, le=5_000, description="most messages in one transaction")]
 Rate = Annotated[float, Meta(ge=0.001, le=10_000, description="due so many a second")]
 Reason = Annotated[str, Meta(min_length=1, max_length=1_000, pattern=r"^[^\x00]+$")]
-Search = Annotated[
-    str,
-    Meta(min_length=1, max_length=255, pattern=r"^[^\x00]+$", description="in payload or error"),
-]
-Moment = Annotated[datetime, Meta(tz=True, description="ISO 8601 with an offset or Z")]
 _MAIN: Final = frozenset({MessageState.QUEUED, MessageState.DELAYED})
 
 
@@ -54,28 +49,12 @@ class MessageReference(Struct, frozen=True):
     id: str
 
 
-class FilterBody(Body, frozen=True, kw_only=True):
+class FilterBody(FilterQuery, frozen=True, kw_only=True):
     """Messages for which all of this is true; an empty filter is all of them."""
 
-    SPELLINGS: ClassVar[Mapping[str, str]] = {
-        "state": "status",
-        "createdAfter": "created_after",
-        "createdBefore": "created_before",
-        "attemptsMin": "attempts_min",
-    }
+    SPELLINGS: ClassVar[Mapping[str, str]] = {**FilterQuery.SPELLINGS, "state": "status"}
 
-    queue: wire.QueueName | None = None
-    type: (
-        Annotated[
-            str, Meta(max_length=255, pattern=r"^[^\x00]*$", description="empty: without a type")
-        ]
-        | None
-    ) = None
     status: Status | list[Status] | None = None
-    search: Search | None = None
-    created_after: Moment | None = None
-    created_before: Moment | None = None
-    attempts_min: Annotated[int, Meta(ge=0, le=1_000_000)] | None = None
 
 
 class ManyBody(Body, frozen=True, kw_only=True):
@@ -198,7 +177,7 @@ class _ManyResource(MessagesResource):
         if body.ids is not None:
             return await self._answer_named(req, act, body)
         assert body.filter is not None
-        act, chosen, now_ms = _within(act, body.filter), filter_of(body.filter), self._now_ms()
+        act, chosen, now_ms = _within(act, body.filter), _chosen(body.filter), self._now_ms()
         if body.preview:
             return _preview(await self._mass.preview(act, chosen, now_ms=now_ms))
         if body.confirm is None:
@@ -304,20 +283,13 @@ def routes_of(
     ]
 
 
-def filter_of(body: FilterBody) -> MessageFilter:
-    """Turn the wire's words into ours."""
-    return MessageFilter(
-        queue=body.queue,
-        type=body.type,
-        search=body.search,
-        created_after_ms=_at_ms(body.created_after),
-        created_before_ms=_at_ms(body.created_before),
-        attempts_min=body.attempts_min,
-    )
-
-
-def _at_ms(at: datetime | None) -> int | None:
-    return None if at is None else int(at.timestamp() * 1000)
+def _chosen(body: FilterBody) -> MessageFilter:
+    try:
+        return filter_of(body)
+    except InvalidError as error:
+        raise InvalidError(
+            {f"filter.{name}": said for name, said in error.details.items()}
+        ) from None
 
 
 def _within(act: Act, body: FilterBody) -> Act:

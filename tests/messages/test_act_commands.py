@@ -65,6 +65,7 @@ def test_messages_move_go_and_are_purged(command: Command, http: httpx.Client) -
         (("redrive", "msg_1", "--type", "a"), 2, "ID: names messages"),
         (("redrive", "msg_1"), 1, "ids[0]"),
         (("delete", "--state", "processing"), 1, "filter.status"),
+        (("delete", "--after", "yesterday"), 1, "filter.created_after"),
         (("move", "--all"), 1, "queue"),
         (("move", "--all", "--to-queue", "nowhere"), 1, "nowhere"),
         (("purge", "nowhere", "--yes"), 1, "nowhere"),

@@ -470,3 +470,25 @@ async def test_moves_and_deletes_race_with_claims_and_acks(queue: Queue) -> None
     assert set(moved.skipped) <= set(ids[::2])
     assert jobs.recount(queue.database) == {}
     await other.service.close()
+
+
+async def test_consumers_are_served_between_the_transactions(queue: Queue) -> None:
+    other = Queue(queue.database)
+    await queue.put(*[NewMessage("{}", type="old")] * 600)
+    pace = Pace(messages_max=1_000, rows_per_transaction=20)
+    deleting_all = asyncio.create_task(
+        act(queue, deleting(force=False), MessageFilter(type="old"), pace=pace)
+    )
+    served = 0
+
+    while not deleting_all.done():
+        await other.put(NewMessage("{}", type="new"))
+        lease = await other.take(type_="new")
+        assert lease
+        await other.service.acknowledge(Held(lease.id, lease.lock_token), now_ms=other.now_ms)
+        served += not deleting_all.done()
+
+    assert (await deleting_all).count == 600
+    assert served > 0
+    assert jobs.recount(queue.database) == {}
+    await other.service.close()

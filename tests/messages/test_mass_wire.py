@@ -127,6 +127,26 @@ def test_messages_are_deleted_by_a_filter(http: httpx.Client) -> None:
     assert counts(http) == {"queued": 1, "processing": 1}
 
 
+def test_filter_knows_texts_times_attempts_and_states(http: httpx.Client) -> None:
+    lost = die(http, payload={"order": "A-17"})
+    ready = put(http, payload={"order": "A-17"}, type="a")
+    put(http, payload={"order": "B-4"})
+
+    def ids(**chosen: Any) -> list[str]:
+        seen = post(http, DELETE, filter=chosen, preview=True)
+        return [each["id"] for each in seen["sample"]]
+
+    assert sorted(ids(search="a-17")) == sorted([lost, ready["id"]])
+    assert ids(search="a-17", type="a") == [ready["id"]]
+    assert ids(search="broken") == [lost]
+    assert ids(min_attempts=1) == [lost]
+    assert ids(ids=f"{lost},{ready['id']}", minAttempts=1) == [lost]
+    assert ids(group_key="none") == []
+    assert ids(status=["dead", "delayed"]) == [lost]
+    assert ids(created_before=ready["created_at"], status="dead", type="") == [lost]
+    assert lost not in ids(created_after="2999-01-01T00:00:00Z")
+
+
 @pytest.mark.parametrize(
     ("path", "body", "field"),
     [
@@ -137,6 +157,9 @@ def test_messages_are_deleted_by_a_filter(http: httpx.Client) -> None:
         (REDRIVE, {"ids": [public_id(1), 7]}, "ids[1]"),
         (REDRIVE, {"ids": [public_id(1)] * 1_001}, "ids"),
         (REDRIVE, {"filter": {"status": "queued"}, "preview": True}, "filter.status"),
+        (REDRIVE, {"filter": {"status": ["dead", "lost"]}}, "filter.status[1]"),
+        (REDRIVE, {"filter": {"created_after": "2030-01-01"}}, "filter.created_after"),
+        (REDRIVE, {"filter": {"ids": "7"}, "preview": True}, "filter.ids"),
         (REDRIVE, {"filter": {"colour": "red"}, "preview": True}, "filter.colour"),
         (REDRIVE, {"filter": {}, "rate_per_second": 0}, "rate_per_second"),
         (REDRIVE, {"filter": {}, "limit": 0}, "limit"),
