@@ -7,7 +7,9 @@ from collections.abc import Iterator
 
 import httpx
 import pytest
+import redis
 
+from models.events import stream_key
 from tests.conftest import StartSystem
 from tests.people.conftest import log_in
 from tests.servers import System, wait_until
@@ -46,7 +48,7 @@ def counts(client: httpx.Client) -> dict[str, int]:
 
 
 def test_message_reaches_the_receiver_by_way_of_beat_and_worker(
-    http: httpx.Client, admin: httpx.Client, receiver: Receiver
+    system: System, http: httpx.Client, admin: httpx.Client, receiver: Receiver
 ) -> None:
     made = make(admin, receiver.url, type="order", headers={"X-Tenant": "7"})
     message = put(http, type="order")
@@ -61,6 +63,15 @@ def test_message_reaches_the_receiver_by_way_of_beat_and_worker(
     [noted] = wait_until(lambda: admin.get(path).json()["deliveries"], "it is noted")
     assert noted["message_id"] == message
     assert (noted["status"], noted["attempt"], noted["error"]) == (204, 1, None)
+    with redis.Redis.from_url(system.redis_url) as client:
+        told = b"".join(
+            value
+            for _, entry in client.xrange(stream_key("messages"))
+            for value in entry.values()
+            if message.encode() in value
+        )
+    assert b"webhook:orders" in told  # who took it
+    assert b'"ack"' in told
 
 
 def test_test_shows_the_answer_and_carries_no_message(
@@ -261,6 +272,33 @@ def test_stop_waits_for_no_test(start_system: StartSystem, receiver: Receiver) -
         assert refused.status_code == 503
         assert system.running["api"].wait(15) == 0
     over.set()
+
+
+@pytest.mark.slow
+def test_worker_that_is_told_to_stop_finishes_what_is_under_way(
+    start_system: StartSystem, receiver: Receiver
+) -> None:
+    system = start_system(WEBHOOK_NETWORKS="127.0.0.0/8")
+    stops = threading.Event()
+
+    def answer(_got: object) -> Reply:
+        system.running["worker"].send_signal(signal.SIGTERM)
+        wait_until(lambda: "Warm shutdown" in system.running["worker"].log(), "it stops")
+        stops.set()
+        return Reply()
+
+    receiver.answer = answer
+    with httpx.Client(base_url=system.url, headers=admin_headers(system), timeout=60) as admin:
+        for _ in range(3):
+            put(admin)
+        make(admin, receiver.url, concurrency=1)
+        assert stops.wait(60)
+
+        assert system.running["worker"].wait(30) == 0
+
+        assert len(receiver.got) == 1
+        now = counts(admin)
+        assert (now["acknowledged"], now["queued"], now["processing"]) == (1, 2, 0)
 
 
 @pytest.mark.slow
