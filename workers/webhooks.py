@@ -29,7 +29,7 @@ def deliver(self: Task) -> None:
     """Start a task for each webhook for which messages wait; none waits for another's receiver."""
     hints = jobs.claim_due(
         self.database,
-        lambda: find_waiting(self.database),
+        lambda lines: find_waiting(self.database, lines),
         at_once_max=self.settings.webhooks_at_once_max,
         now_ms=now_ms(),
     )

@@ -1,6 +1,6 @@
 """Consuming in the background: take messages, and acknowledge or return them, in transactions."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -22,12 +22,15 @@ from models.messages.rules import (
     Returned,
 )
 from models.messages.statements import counts
+from models.messages.statements.lease import lines_with_messages, queues_with_messages
 from models.messages.statements.queues import read_settings
 from models.messages.writes import Acknowledge, Reject
 
 # The shard of its counters; beside those of jobs.
 _SHARD: Final = 1_000_002
 _ROWS_MAX: Final = 500
+
+Line = tuple[str, str | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +53,6 @@ class Consumer:
         self._clock: Final = clock
         registry = Registry()
         self._claims: Final = Claims(registry, clock=clock, shard=_SHARD, rows_max=_ROWS_MAX)
-        self._acknowledge: Final = Acknowledge(_SHARD)
         self._reject: Final = Reject(_SHARD, registry)
 
     def take(self, requests: Sequence[LeaseRequest]) -> tuple[list[Lease], list[Event]]:
@@ -69,9 +71,10 @@ class Consumer:
         now_ms = self._clock()
         acked: Sequence[int | StanchionError] = []
         outcomes: Sequence[Returned | StanchionError] = []
+        acknowledge = Acknowledge(_SHARD)
         with self._database.begin() as connection:
             if done:
-                acked = self._acknowledge(connection, done, now_ms=now_ms, slot=0)
+                acked = acknowledge(connection, done, now_ms=now_ms, slot=0)
             if rejections:
                 outcomes = self._reject(connection, rejections, now_ms=now_ms, slot=0)
         kept = [held for held, each in zip(done, acked, strict=True) if isinstance(each, int)]
@@ -80,16 +83,9 @@ class Consumer:
         lost -= {held.id for held in kept} | {each.id for each in returned}
         return Settled(
             events=facts.acknowledged(kept) + facts.rejected(returned),
-            has_arrivals=bool(facts.returns(returned)) or self._has_freed(),
+            has_arrivals=bool(facts.returns(returned)) or bool(acknowledge.freed),
             lost=sorted(lost),
         )
-
-    def _has_freed(self) -> bool:
-        """Say whether somebody is next in a group; whoever asks first tells of it."""
-        freed = self._acknowledge.freed
-        count = len(freed)
-        freed.clear()
-        return count > 0
 
     def _no_look(self) -> Watches:
         """Return watches that find nothing to look for: `messages.expire` looks each second."""
@@ -100,14 +96,24 @@ class Consumer:
         return Watches(leases, delays)
 
 
-def find_waiting(database: Database) -> set[tuple[str, str]]:
-    """Return the queues and types ("" for none) of messages that a consumer might get."""
+def find_waiting(database: Database, wanted: Collection[Line]) -> set[Line]:
+    """Return those of some lines, (queue, type), in which a consumer might find a message now.
+
+    Type None asks for any. Not a line whose messages all wait behind their groups, or whose queue
+    is paused.
+    """
     with database.begin() as connection:
-        waiting = {
+        counted: set[Line] = {
             (queue, type_)
             for queue, type_, state, n in counts.read_counters(connection)
             if state == MessageState.QUEUED and n > 0
         }
-        settings = read_settings(connection) if waiting else {}
-    paused = {name for name, of_queue in settings.items() if of_queue.paused}
-    return {(queue, type_) for queue, type_ in waiting if queue not in paused}
+        counted |= {(queue, None) for queue, _ in counted}
+        lines = counted & set(wanted)  # the counters, which are read at once, leave few
+        if not lines:
+            return set()
+        paused = {name for name, each in read_settings(connection).items() if each.paused}
+        open_lines = [line for line in lines if line[0] not in paused]
+        filled = queues_with_messages(connection, {queue for queue, _ in open_lines})
+        found = lines_with_messages(connection, open_lines)
+    return {line for line in found if line[0] in filled}

@@ -40,6 +40,9 @@ _MARGIN_MS: Final = 5_000
 _LOOK_EVERY_S: Final = 0.5
 
 
+Line = tuple[str, str | None]  # a queue, and a type or all of them
+
+
 @dataclass(frozen=True, slots=True)
 class Hint:
     """A webhook that is due, and the claim by which a task may serve it."""
@@ -89,22 +92,22 @@ class Ground:
 
 def claim_due(
     database: Database,
-    waiting: Callable[[], Collection[tuple[str, str]]],
+    waiting: Callable[[Collection[Line]], Collection[Line]],
     *,
     at_once_max: int,
     now_ms: int,
 ) -> list[Hint]:
     """Claim the webhooks for which messages wait, longest not served first.
 
-    `waiting` returns the queues and types ("" for none) of waiting messages, and is asked only
-    when there is a webhook that might want them. No more than `at_once_max` are served together.
+    `waiting` returns those of some lines in which a message waits, and is asked only when there is
+    a webhook that might want one. No more than `at_once_max` are served together.
     """
     with database.begin() as connection:
         awake = [
             each for each in statements.active(connection) if each.health.rests_until_ms <= now_ms
         ]
-    lines = waiting() if awake else ()
-    due = [each for each in awake if _wants(each, lines)]
+    lines = waiting({_line_of(each) for each in awake}) if awake else ()
+    due = [each for each in awake if _line_of(each) in lines]
     if not due:
         return []
     hints: list[Hint] = []
@@ -255,9 +258,8 @@ class _Serving:
         self._goes_on = stop is None and now_ms >= health.rests_until_ms
 
 
-def _wants(webhook: Webhook, lines: Collection[tuple[str, str]]) -> bool:
-    settings = webhook.settings
-    return any(queue == settings.queue and settings.type in {None, type_} for queue, type_ in lines)
+def _line_of(webhook: Webhook) -> Line:
+    return webhook.settings.queue, webhook.settings.type
 
 
 def _lease_ms(webhook: Webhook) -> int:

@@ -107,7 +107,7 @@ class House:
     def due(self, at_once_max: int = 4) -> list[jobs.Hint]:
         return jobs.claim_due(
             self.database,
-            lambda: find_waiting(self.database),
+            lambda lines: find_waiting(self.database, lines),
             at_once_max=at_once_max,
             now_ms=self.now_ms,
         )

@@ -273,6 +273,26 @@ async def test_paused_queue_starts_nothing(house: House, receiver: Receiver) -> 
     assert house.due() == []
 
 
+async def test_group_goes_in_order_and_starts_nothing_while_its_head_waits(
+    house: House, receiver: Receiver
+) -> None:
+    receiver.answer = lambda _: Reply(500)
+    await house.make(receiver.url, concurrency=4, backoff_s=10)
+    messages = await house.queue.put(*[NewMessage("{}", group_key="g", type="t")] * 3)
+    house.tick()
+    assert await house.queue.counts() == {"queued": 2, "delayed": 1}
+
+    assert house.due() == []
+
+    receiver.answer = lambda _: Reply()
+    house.move(10_000)
+    message_jobs.expire(house.database, now_ms=house.now_ms)
+    house.tick()
+    ids = [public_id(each) for each in messages]
+    assert [got.id for got in receiver.got] == [ids[0], *ids]
+    assert await house.queue.counts() == {"acknowledged": 3}
+
+
 async def test_webhook_made_anew_under_its_name_is_another(
     house: House, receiver: Receiver
 ) -> None:

@@ -1,16 +1,16 @@
 """Giving waiting messages to consumers."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from operator import itemgetter
 from typing import Any, Final
 
-from sqlalchemy import Connection, TextClause, text
+from sqlalchemy import Connection, TextClause, bindparam, select, text
 
 from models.messages.marks import Start
 from models.messages.rules import Lease, LeaseRequest, MessageState, Tally, priority_of
 from models.messages.statements.parameters import COLUMNS, is_sqlite, rows_as_json
-from models.messages.tables import MESSAGE_COLUMNS
+from models.messages.tables import MESSAGE_COLUMNS, ready
 
 _LEASED_COLUMNS: Final = (
     f"{COLUMNS}, lock_token, consumer_id, leased_at_ms, lease_length_ms, lease_until_ms"
@@ -204,3 +204,15 @@ def lines_with_messages(
     of_a_type = rows_as_json(line for line in lines if line[1] is not None)
     rows = connection.execute(_LINES_WITH_MESSAGES[connection.dialect.name], {"lines": of_a_type})
     return {(row.queue, row.type) for row in rows} | {line for line in lines if line[1] is None}
+
+
+_FIRST_OF_QUEUE: Final = select(ready.c.id).where(ready.c.queue == bindparam("of_queue")).limit(1)
+
+
+def queues_with_messages(connection: Connection, queues: Iterable[str]) -> set[str]:
+    """Return those of some queues, few, in which a message waits for a consumer."""
+    return {
+        queue
+        for queue in queues
+        if connection.execute(_FIRST_OF_QUEUE, {"of_queue": queue}).first() is not None
+    }
