@@ -72,10 +72,13 @@ class Consumer:
         acked: Sequence[int | StanchionError] = []
         outcomes: Sequence[Returned | StanchionError] = []
         acknowledge = Acknowledge(_SHARD)
-        with self._database.begin() as connection:
-            if done:
+        # Each takes counters and groups in the order of all; in one transaction two could deadlock
+        # with another's.
+        if done:
+            with self._database.begin() as connection:
                 acked = acknowledge(connection, done, now_ms=now_ms, slot=0)
-            if rejections:
+        if rejections:
+            with self._database.begin() as connection:
                 outcomes = self._reject(connection, rejections, now_ms=now_ms, slot=0)
         kept = [held for held, each in zip(done, acked, strict=True) if isinstance(each, int)]
         returned = [each for each in outcomes if isinstance(each, Returned)]

@@ -15,7 +15,7 @@ from models.webhooks.rules import REST_MIN_MS
 from models.webhooks.tables import delivery
 from tests.servers import free_port
 from tests.webhooks.conftest import ACTOR, House, Line
-from tests.webhooks.receiver import Receiver, Reply
+from tests.webhooks.receiver import Got, Receiver, Reply
 
 
 async def test_message_is_posted_signed_and_acknowledged(house: House, receiver: Receiver) -> None:
@@ -246,9 +246,18 @@ async def test_a_webhook_is_served_by_one_task_at_a_time(house: House, receiver:
 
 
 async def test_tasks_that_overlap_send_each_message_once(house: House, receiver: Receiver) -> None:
+    failed: set[str] = set()
+
+    def answer(got: Got) -> Reply:
+        if got.json["data"]["n"] % 3 or got.id in failed:
+            return Reply()
+        failed.add(got.id)
+        return Reply(503, {"Retry-After": "60"})
+
+    receiver.answer = answer
     for name in ("a", "b", "c"):
         await house.make(receiver.url, name, concurrency=3)
-    messages = await house.put(*[None] * 60)
+    messages = await house.put(*[str(number % 7) for number in range(60)])
     hints = house.due()
     assert len(hints) == 3
 
@@ -262,7 +271,12 @@ async def test_tasks_that_overlap_send_each_message_once(house: House, receiver:
 
     assert sum(each.requests for each in served) == 60
     assert sorted(got.id for got in receiver.got) == [public_id(each) for each in messages]
+    assert await house.queue.counts() == {"acknowledged": 40, "delayed": 20}
+    house.move(60_000)
+    message_jobs.expire(house.database, now_ms=house.now_ms)
+    house.tick()
     assert await house.queue.counts() == {"acknowledged": 60}
+    assert message_jobs.recount(house.database) == {}
 
 
 async def test_paused_queue_starts_nothing(house: House, receiver: Receiver) -> None:
