@@ -15,7 +15,7 @@ from typing import Any, Final
 
 import httpx
 
-from api import message_act_commands
+from api import message_act_commands, message_browse_commands
 from models.settings import Settings, SettingsError, host_of, port_of
 from stanchion_client import Client, ClientError, Event, QueueStatus, UnreachableError
 from stanchion_client.calls import Call
@@ -39,6 +39,9 @@ def tail(settings: Settings, options: argparse.Namespace) -> int:
 
 def messages(settings: Settings, options: argparse.Namespace) -> int:
     """Look at the messages queue, put something in, and set right what is in it."""
+    if options.action in message_browse_commands.ACTIONS:
+        with _connected(settings, options) as http:
+            return message_browse_commands.browse(http, options)
     if options.action in message_act_commands.ACTIONS:
         with _asking(settings, options) as ask:
             return message_act_commands.act(ask, options)
@@ -62,17 +65,23 @@ def _client(settings: Settings, options: argparse.Namespace) -> Iterator[Client]
 
 
 @contextmanager
-def _asking(settings: Settings, options: argparse.Namespace) -> Iterator[message_act_commands.Ask]:
-    """Yield what puts a request to the server that the package for programs does not know."""
+def _connected(settings: Settings, options: argparse.Namespace) -> Iterator[httpx.Client]:
+    """Yield a connection for what the package for programs does not know."""
     url, headers = options.url or _own_url(settings), headers_of(_key(settings, options))
     with _saying_what_fails(), httpx.Client(base_url=url, headers=headers) as client:
+        yield client
+
+
+@contextmanager
+def _asking(settings: Settings, options: argparse.Namespace) -> Iterator[message_act_commands.Ask]:
+    with _connected(settings, options) as client:
 
         def ask(method: str, path: str, body: Mapping[str, Any] | None) -> dict[str, Any]:
             call: Call[dict[str, Any]] = Call(method=method, path=path, read=dict)
             try:
                 answer = client.request(method, path, json=body, timeout=_ACT_TIMEOUT_S)
             except httpx.TransportError as error:
-                raise UnreachableError(f"{url}: {error}") from None
+                raise UnreachableError(f"{client.base_url}: {error}") from None
             return answer_of(call, answer)
 
         yield ask
