@@ -147,15 +147,9 @@ def _checked(
 
 def _body_of(line: ImportLine) -> wire.NewMessageBody:
     """Return what of a line is a message."""
+    names = wire.NewMessageBody.__struct_fields__
     return wire.NewMessageBody(
-        payload=_payload_of(line),
-        type=line.type,
-        priority=line.priority,
-        max_attempts=line.max_attempts,
-        ack_timeout_seconds=line.ack_timeout_seconds,
-        queue=line.queue,
-        delay_seconds=line.delay_seconds,
-        group_key=line.group_key,
+        **{name: getattr(line, name) for name in names} | {"payload": _payload_of(line)}
     )
 
 
