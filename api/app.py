@@ -11,7 +11,7 @@ from falcon.asgi import App
 from prometheus_client import CollectorRegistry
 from redis.asyncio import Redis
 
-from api import errors, health, messages, openapi, pages, reference, webhooks
+from api import errors, health, message_activity, messages, openapi, pages, reference, webhooks
 from api.access import make_access
 from api.auth.trail import Trail
 from api.caller import remember_receive
@@ -21,6 +21,7 @@ from api.live.gateway import LiveGateway
 from api.live.limits import LiveLimits
 from api.live.rooms import ChosenRooms
 from api.live.tail import StreamTail
+from api.message_activity import newest_entry_of
 from api.message_bounds import MessageBounds
 from api.message_consumer import Offer
 from api.message_events import EventsResource, Readings, channel
@@ -32,6 +33,7 @@ from api.supervisor.addresses import reachable
 from models.addresses import parse_networks
 from models.database import Database
 from models.messages import facts
+from models.messages.activity import Activity
 from models.messages.rules import ATTEMPTS_DEFAULT, LEASE_DEFAULT_MS
 from models.messages.service import MessageLimits, MessageService
 from models.messages.views import BrowseLimits
@@ -159,7 +161,10 @@ class Application:
             sockets=lambda rights: [MessageStream(offer, rights)],
         )
         self._app.add_route("/api/queue/events", events)
-        routes = messages.add_routes(self._app, self._messages, bounds, now_ms=now_ms)
+        routes = [
+            *messages.add_routes(self._app, self._messages, bounds, now_ms=now_ms),
+            *message_activity.add_routes(self._app, _activity(stores), now_ms=now_ms),
+        ]
         routes += webhooks.add_routes(
             self._app,
             self._webhooks,
@@ -267,6 +272,10 @@ def _facts(settings: Settings, version: str, *, needs_key: Callable[[], bool]) -
         flower_url=f"http://{reachable(settings.flower_bind)}",
         needs_key=needs_key,
     )
+
+
+def _activity(stores: Stores) -> Activity:
+    return Activity(stores.database, newest_entry_of(stores.redis, facts.DOMAIN))
 
 
 def _is_public(settings: Settings) -> bool:

@@ -12,6 +12,16 @@ SCHEDULE: Final[dict[str, dict[str, Any]]] = {
         "schedule": 1.0,  # seconds; how long a count may be stale, a claim does not wait for it
         "options": {"queue": "messages", "expires": 5},
     },
+    "messages-record": {
+        "task": messages.record.name,
+        "schedule": float(messages.RECORD_EVERY_S),  # how far the history is behind
+        "options": {"queue": "messages", "expires": 10},
+    },
+    "messages-forget": {
+        "task": messages.forget.name,
+        "schedule": 60.0,
+        "options": {"queue": "messages", "expires": 60},
+    },
     "messages-archive": {
         "task": messages.archive.name,
         "schedule": 60.0,

@@ -127,6 +127,10 @@ class Database:
         with _translated(), self._engine.begin() as connection:
             yield connection
 
+    def look(self, work: Callable[[Connection], T]) -> T:
+        """Run `work`, which only reads, on one snapshot in this thread: for a job."""
+        return self._read(work)
+
     def check(self) -> None:
         """Answer if the database does; blocks, at most about the timeout."""
         self._read(lambda connection: connection.execute(text("SELECT 1")).scalar_one())

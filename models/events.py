@@ -11,6 +11,8 @@ from typing import Any, Final, Protocol
 import msgspec
 
 _FIELD: Final = b"events"
+_AT_FIELD: Final = b"at"
+_DROPPED_FIELD: Final = b"dropped"
 # With more kinds than that in one wake-up everybody is tried.
 _KINDS_MAX: Final = 100
 _encode: Final = msgspec.json.Encoder().encode
@@ -52,14 +54,35 @@ def wake_channel(domain: str) -> str:
     return f"wake:{domain}"
 
 
-def encode_entry(events: Sequence[Event]) -> dict[Any, Any]:
-    """Return the fields of one stream entry."""
-    return {_FIELD: _encode([(event.name, event.data) for event in events])}
+def encode_entry(
+    events: Sequence[Event], *, at_ms: int | None = None, dropped: int = 0
+) -> dict[Any, Any]:
+    """Return the fields of one stream entry.
+
+    `at_ms` is when the events were told, before they waited for Redis; `dropped` says how many
+    commits' events were lost before this one.
+    """
+    fields: dict[Any, Any] = {_FIELD: _encode([(event.name, event.data) for event in events])}
+    if at_ms is not None:
+        fields[_AT_FIELD] = at_ms
+    if dropped:
+        fields[_DROPPED_FIELD] = dropped
+    return fields
 
 
 def decode_entry(fields: Mapping[bytes, bytes]) -> list[Event]:
     """Return the events of one stream entry, in order."""
     return [Event(name, data) for name, data in _decode(fields[_FIELD])]
+
+
+def moment_of_entry(fields: Mapping[bytes, bytes]) -> int | None:
+    """Return when the events of an entry were told, in Unix milliseconds, if it says so."""
+    return int(fields[_AT_FIELD]) if _AT_FIELD in fields else None
+
+
+def dropped_before(fields: Mapping[bytes, bytes]) -> int:
+    """Return how many commits' events were lost before an entry, by the process that wrote it."""
+    return int(fields.get(_DROPPED_FIELD, 0))
 
 
 def encode_wake(process: str, arrived: Arrivals | None) -> bytes:

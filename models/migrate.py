@@ -69,8 +69,10 @@ def head() -> str:
 def all_tables() -> MetaData:
     """Return the metadata with every table; it imports them all."""
     for domain in pkgutil.iter_modules(models.__path__, "models."):
-        if domain.ispkg and importlib.util.find_spec(f"{domain.name}.tables"):
-            importlib.import_module(f"{domain.name}.tables")
+        if domain.ispkg:
+            for name in ("tables", "history_tables"):
+                if importlib.util.find_spec(f"{domain.name}.{name}"):
+                    importlib.import_module(f"{domain.name}.{name}")
     return metadata
 
 

@@ -19,6 +19,7 @@ from celery import signals
 from celery.utils.time import timezone as celery_timezone
 from kombu.exceptions import OperationalError
 
+from models import clock
 from models.database import Database
 from models.errors import StanchionError, UnavailableError
 from models.events import Event, encode_entry, stream_key, wake_channel
@@ -115,7 +116,7 @@ class Task(celery.Task):
         try:
             self.redis.xadd(
                 stream_key(domain),
-                encode_entry(events),
+                encode_entry(events, at_ms=clock.now_ms()),
                 maxlen=self.settings.events_kept_max,
                 approximate=True,
             )

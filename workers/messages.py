@@ -3,8 +3,11 @@
 import structlog
 
 from models.clock import now_ms
-from models.messages import jobs
+from models.messages import jobs, recording
 from workers.app import Task, app
+
+# How often the history is written; what it may write each time is in proportion.
+RECORD_EVERY_S = 2
 
 _log = structlog.stdlib.get_logger(__name__)
 
@@ -41,3 +44,24 @@ def recount(self: Task) -> None:
             differences={"/".join(key): numbers for key, numbers in differences.items()},
         )
     jobs.fold_counters(self.database)
+
+
+@app.task(name="messages.record", bind=True)
+def record(self: Task) -> None:
+    """Write what happened into the history; a repeat, or two at once, write nothing twice."""
+    events_max = self.settings.history_events_per_s_max * RECORD_EVERY_S
+    if events_max:
+        done = recording.record(self.database, self.redis, events_max=events_max)
+        if done.gaps:
+            _log.warning("history_has_gaps", gaps=done.gaps)
+
+
+@app.task(name="messages.forget", bind=True)
+def forget(self: Task) -> None:
+    """Delete what the history need not keep."""
+    recording.forget(
+        self.database,
+        history_keep_ms=self.settings.history_keep_s * 1000,
+        rows_max=self.settings.history_rows_max,
+        now_ms=now_ms(),
+    )

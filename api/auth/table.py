@@ -121,6 +121,14 @@ TABLE: Final[tuple[Row, ...]] = (
     ),
     Row(paths=("/api/queue/queues",), methods=_READ, who=_WATCHERS),
     Row(
+        paths=(
+            *("/api/queue/activity", "/api/queue/message/*/activity"),
+            *("/api/queue/consumers", "/api/queue/anomalies"),
+        ),
+        methods=_READ,
+        who=_WATCHERS,
+    ),
+    Row(
         paths=("/api/queue/queues",),
         methods=("PUT", "PATCH"),
         who=_CONSUMERS,

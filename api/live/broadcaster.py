@@ -14,6 +14,7 @@ from typing import Final
 import redis.asyncio
 import structlog
 
+from models import clock
 from models.events import (
     Arrivals,
     Event,
@@ -38,13 +39,21 @@ _WAKE_PAUSE_S: Final = 0.002
 class Broadcaster:
     """Appends events to the streams in the order they come; a `Publisher` for services."""
 
-    def __init__(self, client: redis.asyncio.Redis, *, kept_max: int) -> None:
+    def __init__(
+        self,
+        client: redis.asyncio.Redis,
+        *,
+        kept_max: int,
+        now_ms: Callable[[], int] = clock.now_ms,
+    ) -> None:
         self.is_away = False
         self.dropped = 0
+        self._dropped_untold = 0  # since the last entry that got through
+        self._now_ms: Final = now_ms
         self.name: Final = secrets.token_hex(4)
         self._client: Final = client
         self._kept_max: Final = kept_max
-        self._commits: Final[deque[tuple[str, Sequence[Event]]]] = deque()
+        self._commits: Final[deque[tuple[str, Sequence[Event], int]]] = deque()
         self._wakes: dict[str, dict[tuple[str, str | None], int] | None] = {}
         self._has_news: Final = asyncio.Event()
 
@@ -55,7 +64,8 @@ class Broadcaster:
         if len(self._commits) >= _KEPT_COMMITS_MAX:
             self._commits.popleft()
             self.dropped += 1
-        self._commits.append((domain, events))
+            self._dropped_untold += 1
+        self._commits.append((domain, events, self._now_ms()))
         self._has_news.set()
 
     def wake(self, domain: str, arrived: Arrivals | None) -> None:
@@ -98,11 +108,18 @@ class Broadcaster:
         pipeline = self._client.pipeline(transaction=False)
         for domain, arrived in wakes.items():
             pipeline.publish(wake_channel(domain), encode_wake(self.name, arrived))
-        for domain, events in commits:
+        dropped, untold = self._dropped_untold, self._dropped_untold
+        for domain, events, at_ms in commits:
             pipeline.xadd(
-                stream_key(domain), encode_entry(events), maxlen=self._kept_max, approximate=True
+                stream_key(domain),
+                encode_entry(events, at_ms=at_ms, dropped=untold),
+                maxlen=self._kept_max,
+                approximate=True,
             )
+            untold = 0
         await pipeline.execute()
+        if commits:
+            self._dropped_untold -= dropped
         for commit in commits:
             if self._commits and self._commits[0] is commit:
                 self._commits.popleft()
