@@ -2,58 +2,25 @@
 
 from collections.abc import Callable
 from http import HTTPStatus
-from typing import Annotated, Any, Final
+from typing import Final
 
 from falcon.asgi import Request, Response
-from msgspec import UNSET, Meta, Struct, UnsetType
+from msgspec import Struct
 
 from api import message_bodies as wire
 from api.message_answers import INVALID, KEY, NO_QUEUE, REFUSALS, MessagesResource
 from api.message_bounds import MessageBounds
+from api.message_queue_bodies import QueueBody, QueueView, view
 from api.operations import Answer, operation
 from api.reading import Body
-from models.messages.policies import QueueSettings
-from models.messages.queues import Queue, Queues
+from models.messages.queues import Queues
 from models.messages.service import MessageService
-
-WaitingMax = Annotated[int, Meta(ge=1, le=1_000_000_000)]
-
-
-class QueueBody(Body, frozen=True, kw_only=True):
-    """The settings of a queue; one that is missing or null is left to message and server."""
-
-    paused: bool = False
-    ack_timeout_seconds: wire.Seconds | None = None
-    max_attempts: wire.Attempts | None = None
-    waiting_max: WaitingMax | None = None
-
-
-class QueueChangeBody(Body, frozen=True, kw_only=True):
-    """Settings to change: a missing one stays, null is the default again."""
-
-    paused: bool | UnsetType = UNSET
-    ack_timeout_seconds: wire.Seconds | UnsetType | None = UNSET
-    max_attempts: wire.Attempts | UnsetType | None = UNSET
-    waiting_max: WaitingMax | UnsetType | None = UNSET
 
 
 class DeleteQuery(Body, frozen=True):
     """Whether messages that still have something before them go too."""
 
     force: bool = False
-
-
-class QueueView(Struct, frozen=True, kw_only=True):
-    """A queue; `default` has no moments before somebody changes it."""
-
-    name: str
-    paused: bool
-    ack_timeout_seconds: int | None
-    max_attempts: int | None
-    waiting_max: int | None
-    counts: wire.StateCounts
-    created_at: str | None
-    updated_at: str | None
 
 
 class QueueList(Struct, frozen=True):
@@ -93,7 +60,7 @@ class QueueListResource(_QueuesResource):
     async def on_get(self, _req: Request, resp: Response) -> None:
         """Return all queues with their settings and counts, by name."""
         found = await self._queues.list()
-        resp.data = wire.encode(QueueList([_view(queue) for queue in found]))
+        resp.data = wire.encode(QueueList([view(queue) for queue in found]))
 
 
 class QueueResource(_QueuesResource):
@@ -110,12 +77,12 @@ class QueueResource(_QueuesResource):
     )
     async def on_get(self, _req: Request, resp: Response, name: str) -> None:
         """Return a queue with its settings and counts."""
-        resp.data = wire.encode(_view(await self._queues.get(name)))
+        resp.data = wire.encode(view(await self._queues.get(name)))
 
     @operation(
         "Make or set a queue",
         body=QueueBody,
-        body_example={"ack_timeout_seconds": 60, "max_attempts": 5, "waiting_max": 100_000},
+        body_example={"ack_timeout_seconds": 60, "max_attempts": 5, "retry_delay_seconds": 10},
         answers={
             200: _DONE,
             201: Answer(description="The queue was made", body=QueueView),
@@ -130,30 +97,22 @@ class QueueResource(_QueuesResource):
         A repeat changes nothing.
         """
         self._bounds.check_settings(body.ack_timeout_seconds, body.max_attempts)
-        settings = QueueSettings(
-            paused=body.paused,
-            lease_ms=wire.milliseconds(body.ack_timeout_seconds),
-            max_attempts=body.max_attempts,
-            waiting_max=body.waiting_max,
-        )
-        is_new = await self._queues.put(name, settings, now_ms=self._now_ms())
+        is_new = await self._queues.put(name, body.settings(), now_ms=self._now_ms())
         resp.status = HTTPStatus.CREATED if is_new else HTTPStatus.OK
-        resp.data = wire.encode(_view(await self._queues.get(name)))
+        resp.data = wire.encode(view(await self._queues.get(name)))
 
     @operation(
         "Change a queue",
-        body=QueueChangeBody,
+        body=QueueBody,
         body_example={"paused": True},
         answers={200: _DONE, 400: INVALID, 404: NO_QUEUE, **REFUSALS},
         security=KEY,
     )
-    async def on_patch(
-        self, _req: Request, resp: Response, name: str, *, body: QueueChangeBody
-    ) -> None:
+    async def on_patch(self, _req: Request, resp: Response, name: str, *, body: QueueBody) -> None:
         """Change some settings of a queue, such as `paused`; the others stay."""
         self._bounds.check_settings(body.ack_timeout_seconds, body.max_attempts)
-        await self._queues.patch(name, _changes(body), now_ms=self._now_ms())
-        resp.data = wire.encode(_view(await self._queues.get(name)))
+        await self._queues.patch(name, body.changes(), now_ms=self._now_ms())
+        resp.data = wire.encode(view(await self._queues.get(name)))
 
     @operation(
         "Delete a queue",
@@ -204,29 +163,3 @@ def routes_of(
         ("/api/queue/queues/{name}", QueueResource(service, bounds, now_ms)),
         ("/api/queue/queues/{name}/purge", PurgeResource(service, bounds, now_ms)),
     ]
-
-
-def _changes(body: QueueChangeBody) -> dict[str, object]:
-    """Return what a body changes, in our words; None is the default again."""
-    changes: dict[str, Any] = {
-        "paused": body.paused,
-        "max_attempts": body.max_attempts,
-        "waiting_max": body.waiting_max,
-    }
-    seconds = body.ack_timeout_seconds
-    changes["lease_ms"] = UNSET if seconds is UNSET else wire.milliseconds(seconds)
-    return {name: value for name, value in changes.items() if value is not UNSET}
-
-
-def _view(queue: Queue) -> QueueView:
-    settings = queue.settings
-    return QueueView(
-        name=queue.name,
-        paused=settings.paused,
-        ack_timeout_seconds=None if settings.lease_ms is None else settings.lease_ms // 1000,
-        max_attempts=settings.max_attempts,
-        waiting_max=settings.waiting_max,
-        counts=wire.state_counts(queue.counts),
-        created_at=wire.moment_or_none(queue.created_at_ms),
-        updated_at=wire.moment_or_none(queue.updated_at_ms),
-    )

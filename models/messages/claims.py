@@ -2,22 +2,28 @@
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from sqlalchemy import Connection
 
 from models.messages.marks import Look, Start, is_cheap
-from models.messages.policies import QueueSettings
+from models.messages.policies import NO_SETTINGS, QueueSettings
 from models.messages.registry import Registry
+from models.messages.restraints import restrain
 from models.messages.rules import LapseWatch, Lease, LeaseRequest, Returned, Tally, lane_of
 from models.messages.statements.counts import bump
 from models.messages.statements.delays import collect_due, first_due_at_ms
 from models.messages.statements.lease import lease, lines_with_messages, newest_id
 from models.messages.statements.parameters import is_sqlite
+from models.messages.statements.queues import hold
+from models.messages.statements.rates import set_aside
 from models.messages.statements.settle import collect_lapsed, first_lease_end_ms
 
 _LINES_TRIED_ONE_BY_ONE: Final = 3
+# How often a claim tries to get past messages that may not be delivered.
+_TRIES_MAX: Final = 50
+_ASIDE_AT_ONCE: Final = 500
 Group = Sequence[LeaseRequest]
 
 
@@ -33,6 +39,8 @@ class Claim:
     looked_for_due: tuple[int, int | None] | None
     due: list[int]
     looks: list[Look]  # at the lines in turn; none where marks serve nothing
+    first_turn_ms: int | None  # of the messages that a rate made wait
+    is_unfinished: bool  # messages that may not be delivered were in the way of others
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,17 +102,22 @@ class Claims:
             for group, start in zip(groups, starts, strict=True)
             if _is_open(settings.get(group[0].queue))
         ]
-        leases: list[Lease] = []
-        looks: list[Look] = []
+        given = _Given()
         for group, start in _promising(connection, tries):
-            began_s = time.monotonic()
-            given = lease(connection, group, start, now_ms=now_ms, tally=tally)
-            leases += given
-            if not is_sqlite(connection):
-                spent_ms = (time.monotonic() - began_s) * 1000
-                looks.append(_look(connection, group, start, given, spent_ms))
+            of_queue = settings[group[0].queue]
+            given.add(connection, group, start, of_queue, now_ms=now_ms, tally=tally)
         bump(connection, self._shard + slot, tally)
-        return Claim(leases, lapsed, looked, queues - settings.keys(), looked_for_due, due, looks)
+        return Claim(
+            given.leases,
+            lapsed,
+            looked,
+            queues - settings.keys(),
+            looked_for_due,
+            due,
+            given.looks,
+            min(given.turns, default=None),
+            given.is_unfinished,
+        )
 
     def _settings(
         self, connection: Connection, queues: set[str], now_ms: int
@@ -114,6 +127,89 @@ class Claims:
             return settings
         self._registry.forget()  # it may have been made a moment ago, in another process
         return self._registry.settings(connection, now_ms=now_ms)
+
+
+@dataclass(slots=True)
+class _Given:
+    """What a claim brings of one line after the other."""
+
+    leases: list[Lease] = field(default_factory=list)
+    looks: list[Look] = field(default_factory=list)
+    turns: list[int] = field(default_factory=list)
+    is_unfinished: bool = False
+
+    def add(
+        self,
+        connection: Connection,
+        group: Group,
+        start: Start,
+        settings: QueueSettings,
+        *,
+        now_ms: int,
+        tally: Tally,
+    ) -> None:
+        """Lease the next messages of a line."""
+        began_s = time.monotonic()
+        given = lease(connection, group, start, now_ms=now_ms, tally=tally)
+        if not is_sqlite(connection):
+            spent_ms = (time.monotonic() - began_s) * 1000
+            self.looks.append(_look(connection, group, start, given, spent_ms))
+        if not settings.restrains:
+            self.leases += given
+            return
+        restrained = _Restrained(connection, group, start, now_ms=now_ms, tally=tally)
+        self.leases += restrained.choose(given)
+        self.turns += restrained.turns
+        self.is_unfinished = self.is_unfinished or restrained.is_unfinished
+
+
+class _Restrained:
+    """Leases of one queue whose messages may not all be delivered now.
+
+    Each one that may not is put out of the way, and the next one is tried for its consumer.
+    """
+
+    def __init__(
+        self, connection: Connection, group: Group, start: Start, *, now_ms: int, tally: Tally
+    ) -> None:
+        self.turns: Final[list[int]] = []
+        self.is_unfinished = False
+        self._connection: Final = connection
+        self._group: Final = group
+        self._start: Final = start
+        self._now_ms: Final = now_ms
+        self._tally: Final = tally
+
+    def choose(self, given: Sequence[Lease]) -> list[Lease]:
+        """Return leases that may be, given the first ones."""
+        queue = self._group[0].queue
+        # Held, so that no pause ends between this look and the commit that obeys it.
+        settings = hold(self._connection, [queue]).get(queue, NO_SETTINGS)
+        chosen: list[Lease] = []
+        for turn in range(_TRIES_MAX):
+            if turn:
+                set_aside(self._connection, queue, settings, count=_ASIDE_AT_ONCE)
+                given = self._next(chosen)
+            allowed, turn_ms = restrain(
+                self._connection,
+                settings,
+                given,
+                queue=queue,
+                now_ms=self._now_ms,
+                tally=self._tally,
+            )
+            chosen += allowed
+            if turn_ms is not None:
+                self.turns.append(turn_ms)
+            if len(allowed) == len(given):
+                return chosen
+        self.is_unfinished = True
+        return chosen
+
+    def _next(self, chosen: Sequence[Lease]) -> list[Lease]:
+        used = {each.lock_token for each in chosen}
+        rest = [request for request in self._group if request.lock_token not in used]
+        return lease(self._connection, rest, self._start, now_ms=self._now_ms, tally=self._tally)
 
 
 def _is_open(settings: QueueSettings | None) -> bool:

@@ -206,7 +206,10 @@ class Dispatcher:
         if claim.due:
             self._marks.lower(claim.due)
             self._became_due()
-        if claim.lapsed or claim.due:
+        if claim.first_turn_ms is not None:  # as for any other message that came for later
+            self._delays = LapseWatch()
+            self._next_due_ms = min(self._next_due_ms or claim.first_turn_ms, claim.first_turn_ms)
+        if claim.lapsed or claim.due or claim.is_unfinished:
             self._lines.ask_all()
 
     def _note_marks(self, claim: Claim, began_ms: int) -> None:

@@ -7,7 +7,7 @@ from models.database import Database
 from models.events import Event
 from models.messages import facts
 from models.messages.rules import Tally
-from models.messages.statements import archive, counts, delays, once, partitions, settle
+from models.messages.statements import archive, counts, delays, once, partitions, rates, settle
 from models.messages.statements.queues import read_settings
 
 DOMAIN: Final = facts.DOMAIN
@@ -17,6 +17,8 @@ _SHARD: Final = 1_000_000
 _NIGHT_SHARD: Final = 1_000_001
 _RECOUNT_TIMEOUT_S: Final = 3_600.0
 _ROWS_MAX: Final = 500
+# A turn is of no use seconds after it came; this is only for those whose message went elsewhere.
+_TURNS_KEPT_MS: Final = 3_600_000
 # How many days beside today have a partition ready: so long may no worker run.
 _DAYS_AHEAD: Final = 3
 
@@ -36,7 +38,7 @@ def expire(database: Database, *, now_ms: int) -> Sweep:
     true and tells those who wait in other processes.
     """
     events: list[Event] = []
-    _forget_names(database, now_ms=now_ms)
+    _forget(database, now_ms=now_ms)
     has_arrivals = _let_in_due(database, now_ms=now_ms)
     while True:
         tally = Tally()
@@ -55,12 +57,20 @@ def expire(database: Database, *, now_ms: int) -> Sweep:
             return Sweep(events, has_arrivals)
 
 
-def _forget_names(database: Database, *, now_ms: int) -> None:
-    """Delete the names, under which something was stored, whose time is over."""
+def _forget(database: Database, *, now_ms: int) -> None:
+    """Delete names under which something was stored, rates and turns whose time is over."""
     batch = _ROWS_MAX
     while batch == _ROWS_MAX:
         with database.begin() as connection:
-            batch = once.forget(connection, count=_ROWS_MAX, now_ms=now_ms)
+            batch = max(
+                once.forget(connection, count=_ROWS_MAX, now_ms=now_ms),
+                rates.forget(
+                    connection,
+                    count=_ROWS_MAX,
+                    now_ms=now_ms,
+                    turns_before_ms=now_ms - _TURNS_KEPT_MS,
+                ),
+            )
 
 
 def _let_in_due(database: Database, *, now_ms: int) -> bool:

@@ -14,6 +14,29 @@ _QUEUE_NAME: Final = re.compile(QUEUE_NAME_PATTERN)
 Milliseconds = Annotated[int, Meta(ge=1_000, le=31_536_000_000)]
 
 
+class Rate(Struct, frozen=True, forbid_unknown_fields=True):
+    """So many messages in so much time: all of them at once, then one each `seconds / count`."""
+
+    count: Annotated[int, Meta(ge=1, le=1_000_000)]
+    seconds: Annotated[int, Meta(ge=1, le=86_400)] = 1
+
+    @property
+    def interval_us(self) -> int:
+        """Return the microseconds after which there is room for one more."""
+        return max(1, self.seconds * 1_000_000 // self.count)
+
+    def next_us(self, spent_us: int, now_us: int) -> tuple[int, int]:
+        """Return until when the rate is spent with one more message, and when that one may go.
+
+        The generic cell rate algorithm: `spent_us` is until when it is spent by those before.
+        """
+        spent_us = max(spent_us, now_us) + self.interval_us
+        return spent_us, max(now_us, spent_us - self.count * self.interval_us)
+
+
+Names = Annotated[tuple[Annotated[str, Meta(max_length=255)], ...], Meta(max_length=1_000)]
+
+
 class QueueSettings(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """The settings of one queue; None leaves the choice to the message and the server."""
 
@@ -30,6 +53,35 @@ class QueueSettings(Struct, frozen=True, forbid_unknown_fields=True, omit_defaul
     retry_factor: Annotated[float, Meta(ge=1, le=10)] = 2.0
     retry_delay_max_ms: Milliseconds = 3_600_000
     retry_jitter: Annotated[float, Meta(ge=0, le=1)] = 0.0
+    # Nobody gets messages of these types, or of these groups.
+    paused_types: Names = ()
+    paused_keys: Names = ()
+    # How many are delivered: in all, of a type, and of each group.
+    rate: Rate | None = None
+    type_rates: Annotated[dict[str, Rate], Meta(max_length=1_000)] = {}
+    key_rate: Rate | None = None
+
+    @property
+    def restrains(self) -> bool:
+        """Say whether it depends on the message whether it may be delivered now."""
+        return bool(
+            self.paused_types or self.paused_keys or self.rate or self.type_rates or self.key_rate
+        )
+
+    def is_paused(self, type_: str | None, group_key: str | None) -> bool:
+        """Say whether nobody gets messages of this type and group."""
+        return type_ in self.paused_types or group_key in self.paused_keys
+
+    def rates_of(self, type_: str | None, group_key: str | None) -> list[tuple[str, str, Rate]]:
+        """Return the rates that hold for a message: kind and name of each, and the rate."""
+        rates = []
+        if self.rate is not None:
+            rates.append(("queue", "", self.rate))
+        if type_ is not None and (of_type := self.type_rates.get(type_)) is not None:
+            rates.append(("type", type_, of_type))
+        if group_key is not None and self.key_rate is not None:
+            rates.append(("key", group_key, self.key_rate))
+        return rates
 
 
 NO_SETTINGS: Final = QueueSettings()

@@ -20,11 +20,13 @@ from models.messages.policies import (
 )
 from models.messages.registry import Registry
 from models.messages.rules import DEFAULT_QUEUE, Counts, MessageState, Tally
-from models.messages.statements import counts, queues
+from models.messages.statements import counts, queues, rates
 
 T = TypeVar("T")
 
 _ROWS_MAX: Final = 500
+# So many batches of a type are put aside at once when it is paused, the rest as consumers come.
+_ASIDE_BATCHES_MAX: Final = 20
 # A message may go from one state to another behind the back of one pass, not of two.
 _QUIET_PASSES: Final = 2
 _WAITING: Final = frozenset({MessageState.QUEUED, MessageState.DELAYED})
@@ -90,6 +92,7 @@ class Queues:
             return is_new
 
         is_new = await self._write(write)
+        await self._apply_pauses(name)
         self._tell()
         return is_new and name != DEFAULT_QUEUE
 
@@ -122,6 +125,7 @@ class Queues:
             return settings
 
         settings = await self._write(write)
+        await self._apply_pauses(name)
         self._tell()
         return settings
 
@@ -165,6 +169,26 @@ class Queues:
             return await self._database.run(write)
         except IntegrityError:  # somebody stored the first settings of this queue just now
             return await self._database.run(write)
+
+    async def _apply_pauses(self, name: str) -> None:
+        """Let messages into their lines that no pause holds any more, and take others out."""
+
+        def release(connection: Connection) -> int:
+            # Held, so that whoever pauses again waits for it.
+            settings = queues.hold(connection, [name]).get(name, NO_SETTINGS)
+            return len(rates.release(connection, name, settings, count=_ROWS_MAX))
+
+        def set_aside(connection: Connection) -> int:
+            settings = queues.hold(connection, [name]).get(name, NO_SETTINGS)
+            if not settings.paused_types:
+                return 0
+            return rates.set_aside(connection, name, settings, count=_ROWS_MAX)
+
+        while await self._database.run(release) == _ROWS_MAX:
+            pass
+        for _ in range(_ASIDE_BATCHES_MAX):
+            if await self._database.run(set_aside) < _ROWS_MAX:
+                return
 
     def _remove_batch(
         self, connection: Connection, name: str, states: frozenset[MessageState]

@@ -148,6 +148,24 @@ once: Final = Table(
     Column("expires_at_ms", BigInteger, nullable=False, index=True),
 )
 
+# How much of a rate is spent: by the queue, a type or a group.
+rate: Final = Table(
+    "message_rate",
+    metadata,
+    Column("queue", String(128), primary_key=True),
+    Column("kind", String(8), primary_key=True),
+    Column("name", String(255), primary_key=True),
+    Column("spent_until_us", BigInteger, nullable=False, index=True),
+)
+
+# Messages that a rate made wait: their turn is at this moment, and is theirs already.
+turn: Final = Table(
+    "message_turn",
+    metadata,
+    Column("id", _BigId, primary_key=True, autoincrement=False),
+    Column("turn_at_ms", BigInteger, nullable=False, index=True),
+)
+
 mark: Final = Table(
     "message_mark",
     metadata,
