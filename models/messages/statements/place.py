@@ -5,13 +5,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from sqlalchemy import Connection, Table, insert
+from sqlalchemy import Connection, Table
 
 from models.messages import tables
 from models.messages.mass import Act, ActKind
 from models.messages.rules import MessageState, Tally, WaitsFor
 from models.messages.statements.groups import advance, enter, heads_of, members_of
-from models.messages.statements.put import put_aside, put_dead, put_delayed, put_ready
+from models.messages.statements.put import put_aside, put_dead, put_delayed, put_ready, store
 
 Row = Mapping[str, Any]
 Taken = Sequence[tuple[Table, Row]]
@@ -119,17 +119,14 @@ def _put(
             ready.append(row)
     put_ready(connection, ready)
     put_delayed(connection, delayed)
-    if dead:  # they lie where they lay, in another queue
-        connection.execute(insert(tables.dead), [dict(row) for row in dead])
+    store(connection, tables.dead, dead)  # they lie where they lay, in another queue
     placed.note_ready(ready)
     placed.later += len(delayed)
 
 
 def _put_dead(connection: Connection, act: Act, rows: Taken, *, now_ms: int) -> None:
     """Lay messages by; those that are dead already keep why and since when."""
-    dead = [dict(row) for table, row in rows if table is tables.dead]
-    if dead:
-        connection.execute(insert(tables.dead), dead)
+    store(connection, tables.dead, [row for table, row in rows if table is tables.dead])
     died = [{**row, "last_error": act.reason} for table, row in rows if table is not tables.dead]
     put_dead(connection, died, now_ms=now_ms)
 
