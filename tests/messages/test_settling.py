@@ -16,6 +16,8 @@ BOUNDS = MessageBounds(
     attempts_max=10,
     lease_max_s=3_600,
     long_poll_max_s=60,
+    dedup_s=300,
+    idempotency_s=86_400,
 )
 
 
