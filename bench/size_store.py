@@ -24,6 +24,7 @@ from models.messages.statements.parameters import COLUMNS
 BATCH: Final = 100
 PAYLOAD: Final = '"' + "x" * 254 + '"'
 
+_FILL_MAX: Final = 50_000  # in one transaction
 _FILL: Final = {
     "postgresql": """
         INSERT INTO message_ready (queue, lane, payload, attempt_count, max_attempts, lease_ms,
@@ -83,9 +84,10 @@ class Times:
     claims_s: list[float]
     took_s: float
 
-    def claim_ms(self, last: int) -> float:
-        """Return the median of the last claims."""
-        return median(self.claims_s[-last:]) * 1000
+    @property
+    def claim_ms(self) -> float:
+        """Return the median of the claims."""
+        return median(self.claims_s) * 1000
 
 
 class Store:
@@ -109,10 +111,10 @@ class Store:
     def fill(self, count: int) -> None:
         """Store messages that wait."""
         statement = text(_FILL["sqlite" if self.database.is_sqlite else "postgresql"])
-        with self.database.begin() as connection:
-            if not self.database.is_sqlite:
-                connection.execute(text("SET LOCAL statement_timeout = 0"))
-            connection.execute(statement, {"payload": PAYLOAD, "count": count})
+        for start in range(0, count, _FILL_MAX):
+            rows = min(count - start, _FILL_MAX)
+            with self.database.begin() as connection:
+                connection.execute(statement, {"payload": PAYLOAD, "count": rows})
 
     async def claim(self) -> list[Held]:
         """Take BATCH messages, or as many as there are."""

@@ -1,9 +1,12 @@
 """What workers do for messages, on both databases."""
 
+import pytest
 from sqlalchemy import text
 
 from models.messages import jobs
-from models.messages.rules import Held, NewMessage
+from models.messages.rules import Held, MessageState, NewMessage, Tally
+from models.messages.statements import counts
+from models.messages.statements.counts import Epochs
 from tests.messages.conftest import Queue
 
 
@@ -93,3 +96,33 @@ async def test_recount_sets_wrong_counters_right(queue: Queue) -> None:
 
     assert jobs.recount(queue.database) == {("default", "a", "queued"): (1, 0)}
     assert await queue.counts() == {}
+
+
+async def test_counters_that_got_slow_go_on_in_other_rows(queue: Queue) -> None:
+    await queue.put(NewMessage("{}"))
+    with queue.database.begin() as connection:
+        epochs = connection.info["counter_epochs"] = Epochs()
+        for _ in range(1_000):
+            epochs.note(0.01)
+        tally = Tally()
+        tally.move("default", None, target=MessageState.QUEUED)
+        tally.move("default", None, source=MessageState.QUEUED)
+        tally.move("default", "b", target=MessageState.DEAD, count=2)
+        counts.bump(connection, 7, tally)
+        connection.info.pop("counter_epochs")
+        shards = counts.read_shards(connection)
+        connection.execute(text("DELETE FROM message_counter WHERE type = 'b'"))
+
+    assert [shard for shard in shards if shard > 7] == [10_000_007]
+    jobs.fold_counters(queue.database)
+    assert await queue.counts() == {"queued": 1}
+    assert jobs.recount(queue.database) == {}
+
+
+@pytest.mark.parametrize("spent_s", [0.0001, 0.0019])
+def test_counters_that_are_quick_stay(spent_s: float) -> None:
+    epochs = Epochs()
+    for _ in range(5_000):
+        epochs.note(spent_s)
+
+    assert epochs.shard(7) == 7

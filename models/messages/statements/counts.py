@@ -1,5 +1,6 @@
 """Where messages are and how many: counters kept by every commit, never a COUNT of the tables."""
 
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
@@ -43,9 +44,43 @@ _ADD: Final = {
 }
 
 
+# While a transaction stays open elsewhere, no old version of a counter goes away, and whoever adds
+# to it goes through all of them. So a writer that got slow goes on in other rows, which are
+# counters as well; at night they are summed.
+_SHARDS: Final = 10_000_000  # numbers below are writers, the epochs of one are so far apart
+_EPOCHS_MAX: Final = 32
+_WINDOW: Final = 1_000
+_SLOW_S: Final = 0.002  # on average; twenty times what it takes
+
+
+class Epochs:
+    """Which rows a connection adds to; for one thread."""
+
+    def __init__(self) -> None:
+        self._number = 0
+        self._count = 0
+        self._spent_s = 0.0
+
+    def shard(self, of_writer: int) -> int:
+        """Return the shard to add to."""
+        return of_writer + self._number * _SHARDS
+
+    def note(self, spent_s: float) -> None:
+        """Note how long adding took; go on elsewhere after a slow time."""
+        self._count += 1
+        self._spent_s += spent_s
+        if self._count == _WINDOW:
+            if self._spent_s > _SLOW_S * _WINDOW:
+                self._number = (self._number + 1) % _EPOCHS_MAX
+            self._count, self._spent_s = 0, 0.0
+
+
 def bump(connection: Connection, shard: int, tally: Tally) -> None:
-    """Add a transaction's changes to the counters of its writer's shard."""
-    _add(connection, shard, tally.changes())
+    """Add a transaction's changes to the counters of its writer's shard, of any epoch."""
+    epochs = connection.info.setdefault("counter_epochs", Epochs())
+    began_s = time.monotonic()
+    _add(connection, epochs.shard(shard), tally.changes())
+    epochs.note(time.monotonic() - began_s)
 
 
 def _add(
