@@ -11,7 +11,17 @@ from falcon.asgi import App
 from prometheus_client import CollectorRegistry
 from redis.asyncio import Redis
 
-from api import errors, health, message_activity, messages, openapi, pages, reference, webhooks
+from api import (
+    errors,
+    health,
+    message_activity,
+    messages,
+    openapi,
+    pages,
+    reference,
+    schedules,
+    webhooks,
+)
 from api.access import make_access
 from api.auth.trail import Trail
 from api.caller import remember_receive
@@ -37,6 +47,7 @@ from models.messages.activity import Activity
 from models.messages.rules import ATTEMPTS_DEFAULT, LEASE_DEFAULT_MS
 from models.messages.service import MessageLimits, MessageService
 from models.messages.views import BrowseLimits
+from models.schedules.service import ScheduleService
 from models.secrets import Secrets
 from models.settings import Settings, host_of, is_loopback
 from models.webhooks.service import WebhookService
@@ -164,6 +175,14 @@ class Application:
         routes = [
             *messages.add_routes(self._app, self._messages, bounds, now_ms=now_ms),
             *message_activity.add_routes(self._app, _activity(stores), now_ms=now_ms),
+            *schedules.add_routes(
+                self._app,
+                ScheduleService(
+                    stores.database, self._messages, schedules_max=settings.schedules_max
+                ),
+                bounds,
+                now_ms=now_ms,
+            ),
         ]
         routes += webhooks.add_routes(
             self._app,

@@ -2,7 +2,7 @@
 
 import os
 
-from beat import messages, people, system, webhooks
+from beat import messages, people, schedules, system, webhooks
 from models.settings import load_settings
 from workers.app import app, configure
 
@@ -14,6 +14,7 @@ app.conf.update(
         **system.SCHEDULE,
         **messages.SCHEDULE,
         **people.SCHEDULE,
+        **schedules.SCHEDULE,
         **webhooks.SCHEDULE,
     },
     beat_scheduler="beat.scheduler:Scheduler",

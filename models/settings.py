@@ -109,6 +109,7 @@ class Settings:
     history_keep_s: WholeSeconds = 604_800
     history_rows_max: Annotated[int, Meta(ge=1_000, le=1_000_000_000)] = 1_000_000
     history_events_per_s_max: Annotated[int, Meta(ge=0, le=100_000)] = 5_000
+    schedules_max: Count = 1_000
 
     # Webhooks
     webhook_networks: tuple[str, ...] = ()

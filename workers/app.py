@@ -22,7 +22,7 @@ from kombu.exceptions import OperationalError
 from models import clock
 from models.database import Database
 from models.errors import StanchionError, UnavailableError
-from models.events import Event, encode_entry, stream_key, wake_channel
+from models.events import Arrivals, Event, encode_entry, encode_wake, stream_key, wake_channel
 from models.log import set_up_log
 from models.redis import RedisAwayError, broker_url, connect
 from models.settings import Settings
@@ -123,10 +123,10 @@ class Task(celery.Task):
         except RedisAwayError as error:
             _log.warning("events_dropped", domain=domain, count=len(events), reason=str(error))
 
-    def wake(self, domain: str) -> None:
-        """Tell every API process that somebody's waiting may be over; may be lost."""
+    def wake(self, domain: str, arrived: Arrivals | None = None) -> None:
+        """Tell every API process what arrived for those who wait, None: anything; may be lost."""
         try:
-            self.redis.publish(wake_channel(domain), b"")
+            self.redis.publish(wake_channel(domain), encode_wake("", arrived))
         except RedisAwayError as error:
             _log.warning("wake_dropped", domain=domain, reason=str(error))
 

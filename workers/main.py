@@ -3,9 +3,9 @@
 import os
 
 from models.settings import load_settings
-from workers import messages, people, system, webhooks
+from workers import messages, people, schedules, system, webhooks
 from workers.app import app, configure
 
-__all__ = ["app", "messages", "people", "system", "webhooks"]
+__all__ = ["app", "messages", "people", "schedules", "system", "webhooks"]
 
 configure(load_settings(os.environ))

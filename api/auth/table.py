@@ -171,6 +171,28 @@ TABLE: Final[tuple[Row, ...]] = (
         is_noted_within=True,
         action="message_deleted",
     ),
+    Row(paths=("/api/queue/schedules",), methods=_READ, who=_WATCHERS),
+    Row(
+        paths=("/api/queue/schedules",),
+        methods=("POST", "PUT", "PATCH"),
+        who=_CONSUMERS,
+        is_audited=True,
+        action="schedule_changed",
+    ),
+    Row(
+        paths=("/api/queue/schedules/*/run",),
+        methods=("POST",),
+        who=_CONSUMERS,
+        is_audited=True,
+        action="schedule_run",
+    ),
+    Row(
+        paths=("/api/queue/schedules",),
+        methods=("DELETE",),
+        who=_KEEPERS,
+        is_audited=True,
+        action="schedule_deleted",
+    ),
     # A webhook sends messages elsewhere, from within: who may take them may not make one.
     Row(paths=("/api/queue/webhooks",), who=_ADMINS),
     Row(

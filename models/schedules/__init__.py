@@ -1,0 +1,1 @@
+"""Schedules, which put messages in at moments that somebody set: once for each moment."""
