@@ -72,7 +72,8 @@ class Stage:
 
     @property
     def victims(self) -> list[str]:
-        return ["api", "worker", "redis", "supervisor"] + ["database"] * bool(self.postgresql)
+        programs = ["api", "worker", "beat", "redis", "supervisor"]
+        return programs + ["database"] * bool(self.postgresql)
 
     def kill(self, victim: str) -> None:
         """End a victim as a crash would, and what nobody else starts again is started."""
@@ -123,7 +124,7 @@ def test_no_message_is_lost_whatever_is_killed(stage: Stage, rounds: int) -> Non
     order = random.Random(seed)
     # Each of them once, in some order, and then whoever it hits.
     victims = order.sample(stage.victims, k=len(stage.victims))
-    victims += order.choices(stage.victims, k=rounds - len(victims))
+    victims += order.choices(stage.victims, k=max(0, rounds - len(victims)))
     ledger = Ledger()
     url = f"http://{stage.up.bind}"
     producers = [threading.Thread(target=produce, args=(url, ledger)) for _ in range(PRODUCERS)]
