@@ -45,8 +45,9 @@ class Up:
 
     def start_ready(self, log: str = "log") -> Process:
         self.start(log)
-        wait_until(self.all_run, "everything runs", process=self.process)
-        wait_until(self.is_healthy, "the API answers", process=self.process)
+        # Six programs start at once, on a machine that has other things to do.
+        wait_until(self.all_run, "everything runs", process=self.process, timeout_s=90)
+        wait_until(self.is_healthy, "the API answers", process=self.process, timeout_s=60)
         return self.process
 
     def stop_clean(self, number: signal.Signals) -> None:
