@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import secrets
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -18,6 +19,7 @@ from stanchion_client.transport import refusal_of
 ACTIONS: Final = frozenset({"list", "show", "export", "import"})
 _FAULT: Final = 1
 _TIMEOUT_S: Final = 60.0
+_TRIES: Final = 3
 _FILTERS: Final = (
     *("queue", "type", "group_key", "search"),
     *("created_after", "created_before", "min_attempts"),
@@ -93,15 +95,22 @@ def _import(client: httpx.Client, options: argparse.Namespace) -> int:
 
 
 def _send(client: httpx.Client, part: Part) -> None:
-    headers = {"Content-Type": part.content_type}
-    try:
-        _ask(client, "POST", "/api/queue/import", content=part.content, headers=headers)
-    except RefusedError as error:
-        if not error.details:
-            raise
-        faults = error.details.items()
-        said = "; ".join(f"{part.place_of(name)}: {reason}" for name, reason in faults)
-        raise SettingsError("PATH", said) from None
+    # An answer that got lost is asked for again: what was stored is not stored twice.
+    headers = {"Content-Type": part.content_type, "Idempotency-Key": secrets.token_hex(16)}
+    for tries_left in reversed(range(_TRIES)):
+        try:
+            _ask(client, "POST", "/api/queue/import", content=part.content, headers=headers)
+        except UnreachableError:
+            if not tries_left:
+                raise
+        except RefusedError as error:
+            if not error.details:
+                raise
+            faults = error.details.items()
+            said = "; ".join(f"{part.place_of(name)}: {reason}" for name, reason in faults)
+            raise SettingsError("PATH", said) from None
+        else:
+            return
 
 
 def _ask(client: httpx.Client, method: str, path: str, **request: Any) -> httpx.Response:

@@ -12,7 +12,15 @@ from falcon.asgi import Request, Response
 from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 
 from api import message_bodies as wire
-from api.message_answers import INVALID, KEY, NO_QUEUE, REFUSALS, BatchesResource
+from api.message_answers import (
+    INVALID,
+    KEY,
+    KEY_REUSED,
+    NO_QUEUE,
+    REFUSALS,
+    BatchesResource,
+    note_repeat,
+)
 from api.message_bounds import MessageBounds
 from api.message_files import COLUMNS, undefused
 from api.operations import Answer, operation
@@ -102,16 +110,18 @@ class ImportResource(BatchesResource):
             201: Answer(description="All are on disk", body=wire.QueuedBatch),
             400: INVALID,
             404: NO_QUEUE,
+            409: KEY_REUSED,
             **REFUSALS,
         },
         security=KEY,
     )
-    async def on_post(self, _req: Request, resp: Response, *, body: _Given) -> None:
+    async def on_post(self, req: Request, resp: Response, *, body: _Given) -> None:
         """Store the messages of a file, all or none, in their order.
 
         A JSON object for each line (`application/x-ndjson`), a JSON array, or `text/csv` whose
         first line names the fields; what an export wrote is understood. Every line is checked
         first, and the error names line and field. At most BATCH_MESSAGES_MAX at once.
+        A request repeated with the same `Idempotency-Key` header is answered as the first one was.
         """
         count_max = self._bounds.batch_messages_max
         if len(body.items) > count_max:
@@ -119,7 +129,9 @@ class ImportResource(BatchesResource):
         if not body.items:
             raise InvalidError({"body": "Expected at least one message"})
         bodies, messages = _checked(body.items, self._bounds)
-        stored = await self._service.enqueue(messages, now_ms=self._now_ms())
+        once = self._bounds.once(req, messages)
+        stored = await self._service.enqueue(messages, now_ms=self._now_ms(), once=once)
+        note_repeat(resp, stored)
         resp.status = HTTPStatus.CREATED
         resp.data = wire.encode(wire.queued_batch(stored, bodies))
 

@@ -253,3 +253,28 @@ async def test_queue_that_nobody_made_is_refused(queue: Queue) -> None:
         await queue.service.browsing.list(
             ListRequest(of=MessageList.MAIN, wanted=MessageFilter(queue="mail"))
         )
+
+
+async def test_messages_behind_their_group_are_in_the_list_of_what_waits(queue: Queue) -> None:
+    browsing = queue.service.browsing
+    of_group = [NewMessage("{}", group_key="g", priority=9)] * 3
+    ids = await queue.put(*of_group, NewMessage("{}"))
+    in_group = MessageFilter(group_key="g")
+
+    for order in (Order(), NEWEST_FIRST):
+        every = await follow(browsing, ListRequest(of=MessageList.MAIN, order=order, limit=2))
+        assert every == sorted(ids, reverse=order.is_descending)
+    grouped = await follow(
+        browsing, ListRequest(of=MessageList.MAIN, wanted=in_group, order=Order(), limit=1)
+    )
+    in_turn = ListRequest(
+        of=MessageList.MAIN,
+        wanted=MessageFilter(queue="default"),
+        order=Order(sort=Sort.PRIORITY, is_descending=True),
+        limit=2,
+    )
+
+    assert grouped == ids[:3]
+    assert await follow(browsing, in_turn) == ids
+    assert [(await browsing.get(each)).waits_for for each in ids] == [None, "group", "group", None]
+    assert (await browsing.get(ids[1])).group_key == "g"

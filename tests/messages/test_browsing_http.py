@@ -232,3 +232,41 @@ def test_import_understands_other_spellings_and_names_its_limit(
     assert "1000" in too_many.json()["message"]
     unknown = post(http, '{"payload":{},"queue":"nobodys"}')
     assert (unknown.status_code, unknown.json()["code"]) == (404, "QUEUE_NOT_FOUND")
+
+
+def test_export_of_many_comes_in_pieces_and_is_whole(http: httpx.Client, kind: str) -> None:
+    items = [{"payload": {"n": number}, "type": kind} for number in range(1_000)]
+    for half in (items[:600], items[600:]):
+        http.post("/api/queue/batch", json={"messages": half}).raise_for_status()
+
+    with http.stream("GET", "/api/queue/main/messages/export", params={"type": kind}) as answer:
+        chunks = list(answer.iter_raw())
+
+    lines = [json.loads(line) for line in b"".join(chunks).splitlines()]
+    assert [line["payload"]["n"] for line in lines] == list(range(1_000))
+    assert answer.headers["Transfer-Encoding"] == "chunked"
+    assert len(chunks) > 1
+
+
+def test_import_repeated_with_its_key_is_stored_once(http: httpx.Client, kind: str) -> None:
+    line = json.dumps({"payload": {}, "type": kind, "dedup_id": kind})
+    headers = {"Content-Type": "application/x-ndjson", "Idempotency-Key": kind}
+
+    first, second = (
+        http.post("/api/queue/import", content=line, headers=headers) for _ in range(2)
+    )
+    third = post(http, line)
+
+    assert first.json()["messages"][0]["id"] == second.json()["messages"][0]["id"]
+    assert third.json()["messages"][0]["duplicate"] is True
+    listed = http.get("/api/queue/main/messages", params={"type": kind}).json()
+    assert listed["total"] == 1
+
+
+def test_form_of_another_site_cannot_import(http: httpx.Client) -> None:
+    answer = http.post(
+        "/api/queue/import", content='{"payload":{}}', headers={"Content-Type": "text/plain"}
+    )
+
+    assert answer.status_code == httpx.codes.BAD_REQUEST
+    assert list(answer.json()["details"]) == ["Content-Type"]

@@ -125,3 +125,25 @@ def test_what_a_user_does_to_queues_has_names_of_its_own(admin: httpx.Client) ->
         *("queue_deleted", "queue_changed", "queue_changed"),
     ]
     assert [each["action"] for each in entries(admin, f"{path}/purge")] == ["queue_purged"]
+
+
+def test_viewers_look_and_do_not_put_in(admin: httpx.Client, keyed: httpx.Client) -> None:
+    body = {"username": "vera", "password": "good password", "role": "viewer"}
+    admin.post("/api/v1/auth/users", json=body).raise_for_status()
+    headers = {"Authorization": f"Bearer {token_of(admin, 'vera', 'good password')}"}
+    message_id = put(keyed)
+    paths = (
+        f"/api/queue/message/{message_id}",
+        "/api/queue/main/messages",
+        "/api/queue/main/messages/export",
+    )
+
+    seen = [keyed.get(path) for path in paths]
+    with httpx.Client(base_url=keyed.base_url, headers=headers, timeout=20) as viewer:
+        seen += [viewer.get(path) for path in paths]
+        refused = viewer.post("/api/queue/import", json=[{"payload": {}}])
+    with httpx.Client(base_url=keyed.base_url, timeout=20) as stranger:
+        unknown = [stranger.get(path).status_code for path in paths]
+
+    assert [answer.status_code for answer in seen] == [200] * 6
+    assert (refused.status_code, unknown) == (403, [401] * 3)

@@ -1,7 +1,7 @@
 """Reading messages without touching them: by id, and lists in pieces that are bounded."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from sqlalchemy import (
@@ -10,8 +10,8 @@ from sqlalchemy import (
     Connection,
     Row,
     Select,
-    Subquery,
     Table,
+    Tuple,
     func,
     literal,
     select,
@@ -119,38 +119,49 @@ def find_one(connection: Connection, message_id: int) -> MessageView | None:
 
 def _find(connection: Connection, table: Table, look: Look) -> tuple[list[_Found], Key | None]:
     """Return the rows that fit, one more than is asked for, and where looking ended early."""
-    window = _window(connection, table, look)
-    keys = [window.c[column.name] for column in _key_of(table, look.order)]
+    keys = _key_of(table, look.order)
     size = func.length if is_sqlite(connection) else func.octet_length
-    fitting = [
-        *conditions(connection, window, look.wanted),
-        *_archive_conditions(connection, window, look),
-    ]
+    fitting = _fitting(connection, table, look)
+    statement = _after(connection, table, select(*keys, size(table.c.payload)), look)
+    end = None
+    if fitting:
+        end = _end_of_look(connection, table, look)
+        statement = statement.where(*fitting)
+    if end is not None:
+        place = _place(end)
+        here = tuple_(*keys)
+        statement = statement.where(here >= place if look.order.runs_down else here <= place)
     count = look.offset + look.limit + 1
-    statement = (
-        select(*keys, size(window.c.payload)).where(*fitting).order_by(*_along(keys, look.order))
-    )
-    rows = connection.execute(statement.limit(count)).all()
-    found = [_Found(tuple(row[:-1]), table, row[-1]) for row in rows]
-    if len(found) == count:
-        return found, None
-    last = _after(table, select(*_key_of(table, look.order)), connection, look)
-    end = connection.execute(last.offset(look.looked_max - 1).limit(1)).first()
-    return found, None if end is None else tuple(end)
+    found = [
+        _Found(tuple(row[:-1]), table, row[-1])
+        for row in connection.execute(statement.limit(count))
+    ]
+    return found, None if len(found) == count else end
 
 
-def _window(connection: Connection, table: Table, look: Look) -> Subquery:
-    """Return the rows that are looked at: the next ones in order, as the index has them."""
-    return _after(table, select(table), connection, look).limit(look.looked_max).subquery()
+def _fitting(connection: Connection, table: Table, look: Look) -> list[ColumnElement[bool]]:
+    """Return what must be held against row after row; the rest is where `_after` begins."""
+    wanted = replace(look.wanted, ids=None)
+    if look.order.sort is Sort.PRIORITY:
+        wanted = replace(wanted, queue=None)
+    fitting = conditions(connection, table, wanted)
+    if look.order.sort is not Sort.ACKNOWLEDGED_AT:
+        fitting += _archive_conditions(connection, table, look)
+    return fitting
 
 
-def _after(table: Table, statement: Select[Any], connection: Connection, look: Look) -> Select[Any]:
-    """Let a statement read a table in order from a key on."""
+def _end_of_look(connection: Connection, table: Table, look: Look) -> Key | None:
+    """Return the key of the last row that a filter may be held against; None if all may."""
+    statement = _after(connection, table, select(*_key_of(table, look.order)), look)
+    row = connection.execute(statement.offset(look.looked_max - 1).limit(1)).first()
+    return None if row is None else tuple(row)
+
+
+def _after(connection: Connection, table: Table, statement: Select[Any], look: Look) -> Select[Any]:
+    """Let a statement read a table in order from a key on, as an index has it."""
     keys = _key_of(table, look.order)
     if look.after is not None:
-        # Typed, so that the comparison is one of the index.
-        place = tuple_(*(literal(number, BigInteger) for number in look.after))
-        here = tuple_(*keys)
+        place, here = _place(look.after), tuple_(*keys)
         statement = statement.where(here < place if look.order.runs_down else here > place)
     if look.wanted.ids is not None:
         statement = statement.where(table.c.id.in_(look.wanted.ids))
@@ -161,8 +172,13 @@ def _after(table: Table, statement: Select[Any], connection: Connection, look: L
     return statement.order_by(*_along(keys, look.order))
 
 
+def _place(key: Key) -> Tuple:
+    # Typed, so that the comparison is one of the index.
+    return tuple_(*(literal(number, BigInteger) for number in key))
+
+
 def _archive_conditions(
-    connection: Connection, table: Table | Subquery, look: Look
+    connection: Connection, table: Table, look: Look
 ) -> list[ColumnElement[bool]]:
     if look.of not in {MessageList.ACKNOWLEDGED, MessageList.ARCHIVED}:
         return []
