@@ -107,11 +107,11 @@ def deleted(touched: Touched) -> list[Event]:
 
 
 def changed_many(batch: Batch) -> list[Event]:
-    """Tell of many messages at once: how many, and where they are now if that is new."""
+    """Tell of many messages that changed together, each with where it is now if that is new."""
     act = batch.act
     where = {"queue": act.queue, "status": act.state}
     told = {name: value for name, value in where.items() if value is not None}
-    return [Event(act.kind.value, {"count": len(batch.ids), **told})]
+    return [Event(act.kind.value, {"id": public_id(each), **told}) for each in batch.ids]
 
 
 def frees(freed: Iterable[Freed]) -> dict[LineKey, int]:
