@@ -9,7 +9,7 @@ from models.audit import Signature, sign
 from models.database import Database
 from models.messages.acts import Edit, Touched, check_deletable, check_editable
 from models.messages.line import DELAYS
-from models.messages.rules import MessageNotFoundError, MessageState, Tally, public_id
+from models.messages.rules import MessageNotFoundError, MessageState, Tally, WaitsFor, public_id
 from models.messages.statements import changes, counts
 from models.messages.statements.place import Placed, leave
 
@@ -75,6 +75,8 @@ class Changes:
         check_editable(message_id, state, edit)
         tally = Tally()
         old, row = changes.change(connection, table, message_id, edit.columns)
+        if row.get("waits_for") == WaitsFor.PAUSE and old["type"] != row["type"]:
+            changes.end_pause(connection, row)
         tally.move(old["queue"], old["type"], source=state)
         tally.move(row["queue"], row["type"], target=state)
         counts.bump(connection, self._shard, tally)

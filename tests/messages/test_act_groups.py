@@ -93,6 +93,19 @@ async def test_groups_move_to_another_queue_in_their_order(queue: Queue) -> None
     assert await drain(queue) == []
 
 
+async def test_paused_messages_move_to_where_nothing_is_paused(queue: Queue) -> None:
+    await queue.service.queues.create("mail", NO_SETTINGS, now_ms=queue.now_ms)
+    ids = await queue.put(*[grouped("a", type="slow")] * 3)
+    await queue.service.queues.patch("default", {"paused_types": ["slow"]}, now_ms=queue.now_ms)
+    assert await queue.take() is None
+
+    done = await act(queue, moving(queue="mail", state=None, reason=None))
+
+    assert (done.count, done.left) == (3, 0)
+    assert await drain(queue, "mail") == ids
+    assert jobs.recount(queue.database) == {}
+
+
 async def test_redriven_messages_join_the_end_of_what_their_group_does(queue: Queue) -> None:
     lost, second = await queue.put(grouped("a", max_attempts=1), grouped("a"))
     lease = await queue.take()

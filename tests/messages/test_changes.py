@@ -115,6 +115,19 @@ async def test_due_time_of_a_delayed_message_moves(queue: Queue) -> None:
     assert jobs.recount(queue.database) == {}
 
 
+async def test_message_of_a_paused_type_goes_when_it_gets_another(queue: Queue) -> None:
+    [message_id] = await queue.put(NewMessage("{}", type="a"))
+    await queue.service.queues.patch("default", {"paused_types": ["a"]}, now_ms=queue.now_ms)
+    assert await queue.take() is None
+
+    await edit(queue, message_id, type="b")
+
+    lease = await queue.take()
+    assert lease
+    assert (lease.id, lease.type) == (message_id, "b")
+    assert jobs.recount(queue.database) == {}
+
+
 async def test_dead_message_is_edited_where_it_lies(queue: Queue) -> None:
     message_id = await dead(queue, type="a")
 

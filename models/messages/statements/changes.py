@@ -9,6 +9,7 @@ from models.messages import tables
 from models.messages.rules import MessageState, Tally
 from models.messages.statements.archive import archived_until_ms
 from models.messages.statements.counts import find
+from models.messages.statements.put import put_ready
 
 # A message may go from one state to another between two looks, not again and again.
 _LOOKS_MAX: Final = 10
@@ -50,6 +51,12 @@ def change(
     old = connection.execute(select(table).where(at)).mappings().one()
     statement = update(table).where(at).values(dict(columns)).returning(table)
     return dict(old), dict(connection.execute(statement).mappings().one())
+
+
+def end_pause(connection: Connection, row: Mapping[str, Any]) -> None:
+    """Let a message that is held into its line: whatever is paused is found again by a claim."""
+    connection.execute(delete(tables.aside).where(tables.aside.c.id == row["id"]))
+    put_ready(connection, [row])
 
 
 def remove(
