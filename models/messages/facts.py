@@ -10,7 +10,7 @@ from typing import Final
 from models.events import Event
 from models.messages.acts import Touched
 from models.messages.line import DELAYS, LineKey
-from models.messages.mass import Batch
+from models.messages.mass import ActKind, Batch
 from models.messages.rules import (
     Enqueued,
     Freed,
@@ -109,7 +109,12 @@ def deleted(touched: Touched) -> list[Event]:
 def changed_many(batch: Batch) -> list[Event]:
     """Tell of many messages that changed together, each with where it is now if that is new."""
     act = batch.act
-    where = {"queue": act.queue, "status": act.state}
+    is_reset = act.kind is ActKind.REDRIVE and act.resets_attempts
+    where = {
+        "queue": act.queue,
+        "status": act.state,
+        "attempt_count": 0 if is_reset else None,
+    }
     told = {name: value for name, value in where.items() if value is not None}
     return [Event(act.kind.value, {"id": public_id(each), **told}) for each in batch.ids]
 

@@ -293,7 +293,8 @@ def _after(before: Known, event: str, told: Told) -> Known:
     if event in _ENDS and before.leased_at_ms is None:
         return replace(before, consumer_id=None)  # whoever had it before did not end this one
     if event in _ENDS or event in _ENDS_FAILING:
-        return replace(before, leased_at_ms=None)
+        begins_anew = data.get("attempt_count") == 0
+        return replace(before, leased_at_ms=None, attempt=0 if begins_anew else before.attempt)
     return before
 
 

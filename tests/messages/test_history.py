@@ -19,6 +19,7 @@ from models.events import Event, encode_entry, stream_key
 from models.messages import jobs, recording
 from models.messages.activity import Activity
 from models.messages.histories import Ledger, Told, Wanted
+from models.messages.mass import Pace, redriving
 from models.messages.rules import (
     Held,
     LeaseRequest,
@@ -150,6 +151,30 @@ async def test_life_is_told_in_order(town: Town) -> None:
     assert [each.held_ms for each in life.happenings] == [None, None, 500, None, 2_000, None, 300]
     assert json.loads(life.happenings[2].detail or "") == {"error": "hot"}
     assert (life.reading.is_behind, life.reading.begins_at_ms) == (False, START_MS)
+
+
+async def test_life_of_a_redriven_message_goes_on_with_its_attempts_anew(town: Town) -> None:
+    [message_id] = await town.put(NewMessage("{}", max_attempts=1))
+    await town.nack(await town.take("one"))
+    redrive = redriving(queue=None, resets_attempts=True, rate_per_s=None)
+    pace = Pace(messages_max=1, rows_per_transaction=1)
+    await town.service.mass.act_named(
+        redrive, [message_id], SIGNATURE, pace=pace, now_ms=town.now_ms
+    )
+    await town.take("two")
+
+    await town.record()
+
+    life = await town.activity.life(message_id, after_id=0, count=100)
+    assert [(each.event, each.attempt) for each in life.happenings] == [
+        ("enqueued", 0),
+        ("leased", 1),
+        ("given_back", 1),
+        ("dead", 1),
+        ("redriven", 0),
+        ("leased", 1),
+    ]
+    assert life.is_complete
 
 
 async def test_life_is_the_same_when_it_is_read_piece_by_piece(town: Town) -> None:

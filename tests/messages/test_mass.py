@@ -132,7 +132,7 @@ async def test_rate_spaces_the_due_times_over_all_batches_and_requests(queue: Qu
     assert await queue.counts() == {"delayed": 10}
     told = [event for event in queue.recorder.events if event.name == "redrive"]
     assert [event.data for event in told] == [
-        {"id": public_id(message_id), "status": "delayed"} for message_id in ids
+        {"id": public_id(message_id), "status": "delayed", "attempt_count": 0} for message_id in ids
     ]
     for turn in range(10):
         queue.now_ms = start_ms + turn * 250
