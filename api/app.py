@@ -44,6 +44,7 @@ from models.addresses import parse_networks
 from models.database import Database
 from models.messages import facts
 from models.messages.activity import Activity
+from models.messages.anomalies import thresholds_of
 from models.messages.rules import ATTEMPTS_DEFAULT, LEASE_DEFAULT_MS
 from models.messages.service import MessageLimits, MessageService
 from models.messages.views import BrowseLimits
@@ -174,7 +175,7 @@ class Application:
         self._app.add_route("/api/queue/events", events)
         routes = [
             *messages.add_routes(self._app, self._messages, bounds, now_ms=now_ms),
-            *message_activity.add_routes(self._app, _activity(stores), now_ms=now_ms),
+            *message_activity.add_routes(self._app, _activity(stores, settings), now_ms=now_ms),
             *schedules.add_routes(
                 self._app,
                 ScheduleService(
@@ -293,8 +294,9 @@ def _facts(settings: Settings, version: str, *, needs_key: Callable[[], bool]) -
     )
 
 
-def _activity(stores: Stores) -> Activity:
-    return Activity(stores.database, newest_entry_of(stores.redis, facts.DOMAIN))
+def _activity(stores: Stores, settings: Settings) -> Activity:
+    thresholds = thresholds_of(settings.anomaly_waiting_s, settings.anomaly_failures_max)
+    return Activity(stores.database, newest_entry_of(stores.redis, facts.DOMAIN), thresholds)
 
 
 def _is_public(settings: Settings) -> bool:

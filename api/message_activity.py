@@ -16,6 +16,7 @@ from api.reading import Body
 from models.errors import InvalidError
 from models.events import stream_key
 from models.messages.activity import Activity, Consumer, Reading, mean_ms
+from models.messages.anomalies import Anomaly
 from models.messages.histories import Row, Wanted, Work
 from models.messages.lives import Happening, Place
 from models.messages.rules import internal_id, public_id
@@ -184,6 +185,29 @@ class ConsumerList(Struct, frozen=True, kw_only=True):
     history: HistoryView
 
 
+class AnomalyView(Struct, frozen=True, kw_only=True):
+    """Something wrong; `amount` has reached `threshold`."""
+
+    kind: str
+    since: str
+    amount: float
+    threshold: float
+    message: str
+    advice: str
+    queue: str | None
+    type: str | None
+    consumer_ids: list[str]
+    message_ids: list[str]
+
+
+class AnomalyList(Struct, frozen=True, kw_only=True):
+    """What is wrong, the worst of each kind first."""
+
+    at: str
+    anomalies: list[AnomalyView]
+    history: HistoryView
+
+
 class _ActivityResource:
     """A resource of the history."""
 
@@ -309,6 +333,27 @@ class ConsumersResource(_ActivityResource):
         )
 
 
+class AnomaliesResource(_ActivityResource):
+    """`/api/queue/anomalies`."""
+
+    @operation(
+        "List what is wrong",
+        answers={200: Answer(description="What stands out", body=AnomalyList), **REFUSALS},
+        security=KEY,
+    )
+    async def on_get(self, _req: Request, resp: Response) -> None:
+        """Return what is wrong now: what, since when, how much, of whom, and what to do."""
+        now_ms = self._now_ms()
+        found, reading = await self._activity.anomalies(now_ms=now_ms)
+        resp.data = wire.encode(
+            AnomalyList(
+                at=wire.moment(now_ms),
+                anomalies=[_anomaly(each) for each in found],
+                history=_history(reading),
+            )
+        )
+
+
 def newest_entry_of(
     client: redis.asyncio.Redis, domain: str
 ) -> Callable[[], Awaitable[str | None]]:
@@ -332,6 +377,7 @@ def add_routes(
         ("/api/queue/activity", ActivityResource(activity, now_ms)),
         ("/api/queue/message/{message_id}/activity", LifeResource(activity, now_ms)),
         ("/api/queue/consumers", ConsumersResource(activity, now_ms)),
+        ("/api/queue/anomalies", AnomaliesResource(activity, now_ms)),
     ]
     for path, resource in routes:
         app.add_route(path, resource)
@@ -410,6 +456,21 @@ def _work(queue: str, type_: str, done: Work, held: int) -> WorkView:
         held=held,
         mean_seconds=_seconds(mean_ms(done)),
         p95_seconds=_seconds(percentile_ms(done.spread, _P95)),
+    )
+
+
+def _anomaly(found: Anomaly) -> AnomalyView:
+    return AnomalyView(
+        kind=found.kind.value,
+        since=wire.moment(found.since_ms or 0),
+        amount=found.amount,
+        threshold=found.threshold,
+        message=found.said,
+        advice=found.advice,
+        queue=found.queue,
+        type=found.type,
+        consumer_ids=list(found.consumer_ids),
+        message_ids=[public_id(each) for each in found.message_ids],
     )
 
 

@@ -17,6 +17,11 @@ SCHEDULE: Final[dict[str, dict[str, Any]]] = {
         "schedule": float(messages.RECORD_EVERY_S),  # how far the history is behind
         "options": {"queue": "messages", "expires": 10},
     },
+    "messages-watch": {
+        "task": messages.watch.name,
+        "schedule": 60.0,  # the minute that samples are kept by
+        "options": {"queue": "messages", "expires": 60},
+    },
     "messages-forget": {
         "task": messages.forget.name,
         "schedule": 60.0,

@@ -106,6 +106,8 @@ class Settings:
     flush_waiting_max: Count = 10_000
     archive_after_s: WholeSeconds = 86_400
     delete_after_s: WholeSeconds = 604_800
+    anomaly_waiting_s: WholeSeconds = 900
+    anomaly_failures_max: Annotated[int, Meta(ge=1, le=10_000)] = 5
     history_keep_s: WholeSeconds = 604_800
     history_rows_max: Annotated[int, Meta(ge=1_000, le=1_000_000_000)] = 1_000_000
     history_events_per_s_max: Annotated[int, Meta(ge=0, le=100_000)] = 5_000

@@ -3,7 +3,8 @@
 import structlog
 
 from models.clock import now_ms
-from models.messages import jobs, recording
+from models.messages import jobs, recording, watching
+from models.messages.anomalies import thresholds_of
 from workers.app import Task, app
 
 # How often the history is written; what it may write each time is in proportion.
@@ -65,3 +66,14 @@ def forget(self: Task) -> None:
         rows_max=self.settings.history_rows_max,
         now_ms=now_ms(),
     )
+
+
+@app.task(name="messages.watch", bind=True)
+def watch(self: Task) -> None:
+    """Keep how deep the queues are, and say what went wrong and what is right again."""
+    thresholds = thresholds_of(self.settings.anomaly_waiting_s, self.settings.anomaly_failures_max)
+    watched = watching.sample(self.database, thresholds, now_ms=now_ms())
+    for kind, subject in watched.new:
+        _log.warning("anomaly_found", kind=kind, subject=subject)
+    for kind, subject in watched.over:
+        _log.info("anomaly_over", kind=kind, subject=subject)

@@ -7,7 +7,8 @@ from typing import Any, Final
 from sqlalchemy import Connection
 
 from models.database import Database
-from models.messages import facts, lives
+from models.messages import facts, lives, watching
+from models.messages.anomalies import Anomaly, Thresholds
 from models.messages.histories import (
     MINUTE_MS,
     Line,
@@ -99,10 +100,14 @@ class Activity:
     """
 
     def __init__(
-        self, database: Database, newest_entry: Callable[[], Awaitable[str | None]]
+        self,
+        database: Database,
+        newest_entry: Callable[[], Awaitable[str | None]],
+        thresholds: Thresholds,
     ) -> None:
         self._database: Final = database
         self._newest_entry: Final = newest_entry
+        self._thresholds: Final = thresholds
 
     async def page(self, wanted: Wanted, *, before: tuple[int, int] | None, count: int) -> Page:
         """Return up to `count` lines before a place, newest first."""
@@ -184,6 +189,14 @@ class Activity:
             )
 
         return await self._database.read(read)
+
+    async def anomalies(self, *, now_ms: int) -> tuple[list[Anomaly], Reading]:
+        """Return what is wrong now, by cheap reads, and how far the history goes."""
+        reading = await self._reading()
+        found = await self._database.read(
+            lambda connection: watching.look(connection, self._thresholds, now_ms=now_ms)
+        )
+        return found, reading
 
     async def _reading(self) -> Reading:
         newest = await self._newest_entry()

@@ -74,7 +74,8 @@ def beginning(rows: Sequence[Row], place: Place | None) -> list[Happening]:
 def end(rows: Sequence[Row], place: Place | None) -> list[Happening]:
     """Return what a message's table knows that is newer than its history."""
     if place is None:
-        return []
+        is_told = not rows or rows[-1].event == HistoryEvent.DELETED
+        return [] if is_told else [_untimed(HistoryEvent.DELETED, rows)]
     if place.state is MessageState.PROCESSING:
         return _since(rows, HistoryEvent.LEASED, place.leased_at_ms, place)
     if place.acknowledged_at_ms is not None:
@@ -83,16 +84,8 @@ def end(rows: Sequence[Row], place: Place | None) -> list[Happening]:
         return _since(rows, HistoryEvent.DEAD, place.died_at_ms, place)
     if rows and rows[-1].leased_at_ms is not None:  # it waits, so its lease is over
         event = HistoryEvent.LAPSED if place.last_error == LAPSED else HistoryEvent.GIVEN_BACK
-        return [
-            Happening(
-                event=event,
-                at_ms=None,
-                consumer_id=rows[-1].consumer_id,
-                error=place.last_error,
-                is_derived=True,
-            )
-        ]
-    return []
+        return [_untimed(event, rows, consumer_id=rows[-1].consumer_id, error=place.last_error)]
+    return _moved(rows, place)
 
 
 def in_order(rows: Sequence[Row]) -> list[Row]:
@@ -111,9 +104,36 @@ def is_complete(rows: Sequence[Row], place: Place | None) -> bool:
     A lease that was undone, since its consumer had hung up, is no attempt and in no history.
     """
     if place is None:
-        return bool(rows) and rows[0].event == HistoryEvent.ENQUEUED
+        return bool(rows) and rows[0].event == HistoryEvent.ENQUEUED and not end(rows, place)
     leases = sum(row.event == HistoryEvent.LEASED for row in rows)
     return leases >= place.attempt_count and not end(rows, place) and not beginning(rows, place)
+
+
+def _moved(rows: Sequence[Row], place: Place) -> list[Happening]:
+    """Return what became of a message that waits: many at once are told by their number."""
+    if rows and rows[-1].event == HistoryEvent.DEAD:
+        return [_untimed(HistoryEvent.REDRIVEN, rows)]
+    if rows and rows[-1].queue not in {None, place.queue}:
+        return [_untimed(HistoryEvent.MOVED, rows)]
+    return []
+
+
+def _untimed(
+    event: HistoryEvent,
+    rows: Sequence[Row],
+    *,
+    consumer_id: str | None = None,
+    error: str | None = None,
+) -> Happening:
+    """Return what must have happened, though no table says when."""
+    return Happening(
+        event=event,
+        at_ms=None,
+        attempt=rows[-1].attempt,
+        consumer_id=consumer_id,
+        error=error,
+        is_derived=True,
+    )
 
 
 def _since(

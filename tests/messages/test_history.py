@@ -18,6 +18,7 @@ from models.database import Database
 from models.events import Event, encode_entry, stream_key
 from models.messages import jobs, recording
 from models.messages.activity import Activity
+from models.messages.anomalies import Thresholds
 from models.messages.histories import Ledger, Told, Wanted
 from models.messages.mass import Pace, redriving
 from models.messages.rules import (
@@ -53,7 +54,7 @@ class Town:
             process=0,
             limits=MessageLimits(),
         )
-        self.activity = Activity(database, newest_entry_of(waiting, "messages"))
+        self.activity = Activity(database, newest_entry_of(waiting, "messages"), Thresholds())
         self._tokens = 0
 
     async def put(self, *messages: NewMessage) -> list[int]:
