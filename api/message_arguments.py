@@ -2,7 +2,7 @@
 
 import argparse
 
-from api import message_act_arguments, message_browse_arguments
+from api import message_act_arguments, message_activity_arguments, message_browse_arguments
 
 
 def add_arguments(tail: argparse.ArgumentParser, messages: argparse.ArgumentParser) -> None:
@@ -21,6 +21,7 @@ def add_arguments(tail: argparse.ArgumentParser, messages: argparse.ArgumentPars
     put.add_argument("--priority", type=int, default=0, metavar="0-9", help="9 comes first")
     message_browse_arguments.add_arguments(actions, _server_options)
     message_act_arguments.add_arguments(actions, _server_options)
+    message_activity_arguments.add_arguments(actions, _server_options)
 
 
 def _server_options(parser: argparse.ArgumentParser) -> None:

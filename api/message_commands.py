@@ -15,7 +15,7 @@ from typing import Any, Final
 
 import httpx
 
-from api import message_act_commands, message_browse_commands
+from api import message_act_commands, message_activity_commands, message_browse_commands
 from models.settings import Settings, SettingsError, host_of, port_of
 from stanchion_client import Client, ClientError, Event, QueueStatus, UnreachableError
 from stanchion_client.calls import Call
@@ -45,6 +45,9 @@ def messages(settings: Settings, options: argparse.Namespace) -> int:
     if options.action in message_act_commands.ACTIONS:
         with _asking(settings, options) as ask:
             return message_act_commands.act(ask, options)
+    if options.action in message_activity_commands.ACTIONS:
+        with _asking(settings, options) as ask:
+            return message_activity_commands.tell(ask, options)
     with _client(settings, options) as client:
         if options.action == "stats":
             status = client.status()

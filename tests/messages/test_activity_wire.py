@@ -26,19 +26,21 @@ def wait_for_history(http: httpx.Client, message_id: str, count: int) -> None:
 
 def test_life_of_a_message_is_written_down_by_the_worker(http: httpx.Client) -> None:
     message_id = put(http, type="a", priority=4)["id"]
-    leased = take(http, consumer_id="anna")
+    leased = take(http, consumer_id="anna-of-wire")
     lost = http.post(
         f"/api/queue/message/{message_id}/nack",
         json={"lock_token": leased["lock_token"], "error": "hot"},
     )
     assert lost.status_code == 200
-    leased = take(http, consumer_id="berta")
+    leased = take(http, consumer_id="berta-of-wire")
     before = http.get(f"/api/queue/message/{message_id}/activity").json()
     settle(http, leased)
     wait_for_history(http, message_id, 5)
 
     life = http.get(f"/api/queue/message/{message_id}/activity").json()
-    lines = http.get("/api/queue/activity", params={"id": message_id, "consumerId": "berta"}).json()
+    lines = http.get(
+        "/api/queue/activity", params={"id": message_id, "consumerId": "berta-of-wire"}
+    ).json()
     found = http.get("/api/queue/consumers").json()
 
     assert [line["event"] for line in life["activity"]] == [
@@ -47,13 +49,13 @@ def test_life_of_a_message_is_written_down_by_the_worker(http: httpx.Client) -> 
     assert life["activity"][2]["error"] == "hot"
     assert life["activity"][0]["detail"] == {"priority": 4}
     assert (life["state"], life["is_complete"], life["next"]) == ("acknowledged", True, None)
-    assert (before["state"], before["place"]["consumer_id"]) == ("processing", "berta")
+    assert (before["state"], before["place"]["consumer_id"]) == ("processing", "berta-of-wire")
     assert before["activity"][-1]["event"] == "leased"
     assert [line["event"] for line in lines["activity"]] == ["acknowledged", "leased"]
     assert lines["activity"][0]["queue"] == "default"
     named = {one["consumer_id"]: one for one in found["consumers"]}
-    assert (named["berta"]["acknowledged"], named["anna"]["given_back"]) == (1, 1)
-    assert named["berta"]["by_type"][0]["type"] == "a"
+    assert (named["berta-of-wire"]["acknowledged"], named["anna-of-wire"]["given_back"]) == (1, 1)
+    assert named["berta-of-wire"]["by_type"][0]["type"] == "a"
 
 
 @pytest.mark.parametrize(
