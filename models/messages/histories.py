@@ -288,14 +288,28 @@ def _after(before: Known, event: str, told: Told) -> Known:
             consumer_id=str(data.get("consumer_id")),
             leased_at_ms=told.at_ms,
         )
-    if event == HistoryEvent.ACKNOWLEDGED and before.leased_at_ms is None:
-        return replace(before, consumer_id=before.acknowledged_by)
     if event in _ENDS and before.leased_at_ms is None:
-        return replace(before, consumer_id=None)  # whoever had it before did not end this one
+        # Whoever had it before did not end this one.
+        is_acked = event == HistoryEvent.ACKNOWLEDGED
+        return replace(before, consumer_id=before.acknowledged_by if is_acked else None)
+    if event in {HistoryEvent.MOVED, HistoryEvent.REDRIVEN}:
+        return _after_move(before, event, data)
     if event in _ENDS or event in _ENDS_FAILING:
         begins_anew = data.get("attempt_count") == 0
         return replace(before, leased_at_ms=None, attempt=0 if begins_anew else before.attempt)
     return before
+
+
+def _after_move(before: Known, event: str, data: Mapping[str, object]) -> Known:
+    """Return what is known of a message that was moved, which is out of its lease by that."""
+    queue = data.get("queue")
+    return replace(
+        before,
+        queue=queue if isinstance(queue, str) else before.queue,
+        leased_at_ms=None if "status" in data else before.leased_at_ms,
+        # Whoever redrives chooses whether the attempts count anew, and the event does not say.
+        attempt=None if event == HistoryEvent.REDRIVEN else before.attempt,
+    )
 
 
 def _detail(event: Event) -> str | None:

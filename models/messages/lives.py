@@ -110,7 +110,7 @@ def is_complete(rows: Sequence[Row], place: Place | None) -> bool:
 
 
 def _moved(rows: Sequence[Row], place: Place) -> list[Happening]:
-    """Return what became of a message that waits: many at once are told by their number."""
+    """Return what became of a message that waits: somebody acted on it."""
     if rows and rows[-1].event == HistoryEvent.DEAD:
         return [_untimed(HistoryEvent.REDRIVEN, rows)]
     if rows and rows[-1].queue not in {None, place.queue}:

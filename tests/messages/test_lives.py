@@ -2,8 +2,9 @@
 
 import pytest
 
+from models.events import Event
 from models.messages import lives
-from models.messages.histories import Row
+from models.messages.histories import Known, Ledger, Row, Told
 from models.messages.lives import Place
 from models.messages.rules import MessageState
 from models.messages.spreads import length_ms_of, percentile_ms, step_of
@@ -54,3 +55,16 @@ def test_lengths_are_known_within_their_step() -> None:
     assert percentile_ms({}, 95) is None
     assert percentile_ms({step_of(10): 95, step_of(1_000): 5}, 95) == length_ms_of(step_of(10))
     assert percentile_ms({step_of(10): 94, step_of(1_000): 6}, 95) == length_ms_of(step_of(1_000))
+
+
+def test_message_that_is_moved_is_in_its_new_queue_and_out_of_its_lease() -> None:
+    ledger = Ledger({1: Known(queue="q", type="a", attempt=2, consumer_id="c", leased_at_ms=5)})
+    facts = {"id": "msg_0000000000000001"}
+    ledger.note(Told("1-0.0", 9, Event("move", {**facts, "queue": "r", "status": "queued"})))
+    ledger.note(Told("1-0.1", 9, Event("redrive", {**facts, "status": "delayed"})))
+
+    assert [(row.event, row.queue, row.leased_at_ms, row.attempt) for row in ledger.rows] == [
+        ("moved", "r", None, 2),
+        ("redriven", "r", None, None),
+    ]
+    assert ledger.failing[1].is_over
