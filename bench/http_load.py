@@ -96,16 +96,24 @@ def measure(
     seconds: float,
     warm_up_s: float = 0.5,
     watched: Mapping[str, int] = NOTHING,
+    speaks: type["Connection"] | None = None,
 ) -> Load:
     """Run scripts, a connection for each, from another process; the scripts must be endless.
 
     `scripts` is called there, so it has to be a function of a module. `watched` are process ids by
-    name. Raises whatever a script raises, and UnexpectedAnswerError for a connection lost.
+    name; `speaks` splits the answers of another protocol than HTTP. Raises whatever a script
+    raises, and UnexpectedAnswerError for a connection lost.
     """
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(1, mp_context=context) as apart:
         return apart.submit(
-            _run, scripts, port=port, seconds=seconds, warm_up_s=warm_up_s, watched=dict(watched)
+            _run,
+            scripts,
+            port=port,
+            seconds=seconds,
+            warm_up_s=warm_up_s,
+            watched=dict(watched),
+            speaks=speaks or HttpConnection,
         ).result()
 
 
@@ -122,6 +130,7 @@ async def _drive(
     seconds: float,
     warm_up_s: float,
     watched: Mapping[str, int],
+    speaks: type["Connection"],
 ) -> Load:
     loop = asyncio.get_running_loop()
     meter = Meter()
@@ -129,7 +138,7 @@ async def _drive(
     connections = []
     for script in scripts(meter):
         _, connection = await loop.create_connection(
-            lambda script=script: _Connection(script, failed),  # type: ignore[misc]
+            lambda script=script: speaks(script, failed),  # type: ignore[misc]
             "127.0.0.1",
             port,
         )
@@ -173,25 +182,68 @@ def _load(meter: Meter, began: _Moment, ended: _Moment) -> Load:
     )
 
 
-class _Connection(asyncio.Protocol):
-    """Says what its script says, and hands it the answers."""
+class Connection(asyncio.Protocol):
+    """Says what its script says, and hands it the answers that `read` finds."""
 
     def __init__(self, script: Script, failed: asyncio.Future[None]) -> None:
         self._script = script
         self._failed = failed
         self._rest = b""
-        self._is_socket = False
         self._transport: asyncio.Transport
         self._is_closing = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Say the script's first."""
         self._transport = transport  # type: ignore[assignment]
-        self._go_on(None)
+        self.go_on(None)
 
     def data_received(self, data: bytes) -> None:
+        """Hand on what is whole, keep the rest."""
         if self._rest:
             data = self._rest + data
-        self._rest = data[self._read_frames(data) if self._is_socket else self._read(data) :]
+        self._rest = data[self.read(data) :]
+
+    def read(self, data: bytes) -> int:
+        """Hand on the answers that are here by `go_on`; return how many bytes are dealt with."""
+        raise NotImplementedError
+
+    def connection_lost(self, _error: Exception | None) -> None:
+        """End the measurement, if it was not the load that closed."""
+        if not self._is_closing and not self._failed.done():
+            self._failed.set_exception(UnexpectedAnswerError("the server closed a connection"))
+
+    def close(self) -> None:
+        """Cut the connection off."""
+        self._is_closing = True
+        self._transport.abort()
+
+    def go_on(self, answer: Answer | None) -> None:
+        """Give the script its answer, and say what it says next."""
+        if self._is_closing:
+            return
+        try:
+            said = self._script.send(answer)
+        except Exception as error:  # noqa: BLE001 -- it ends the measurement
+            if not self._failed.done():
+                self._failed.set_exception(error)
+            return
+        if isinstance(said, bytes):
+            if said:
+                self._transport.write(said)
+        else:
+            asyncio.get_running_loop().call_later(said, self.go_on, None)
+
+
+class HttpConnection(Connection):
+    """HTTP/1.1, and text frames after a 101."""
+
+    def __init__(self, script: Script, failed: asyncio.Future[None]) -> None:
+        super().__init__(script, failed)
+        self._is_socket = False
+
+    def read(self, data: bytes) -> int:
+        """Hand on an answer if it is here; return how many bytes are dealt with."""
+        return self._read_frames(data) if self._is_socket else self._read(data)
 
     def _read(self, data: bytes) -> int:
         """Hand on an answer if it is here; return how many bytes are dealt with."""
@@ -201,12 +253,12 @@ class _Connection(asyncio.Protocol):
         status, start = int(data[9:12]), head_end + 4
         if status == _SWITCHING:
             self._is_socket = True
-            self._go_on((status, b""))
+            self.go_on((status, b""))
             return start + self._read_frames(data[start:])
         end = start + _content_length(data, head_end)
         if len(data) < end:
             return 0
-        self._go_on((status, data[start:end]))
+        self.go_on((status, data[start:end]))
         return len(data)
 
     def _read_frames(self, data: bytes) -> int:
@@ -220,32 +272,9 @@ class _Connection(asyncio.Protocol):
             if len(data) < start + size:
                 break
             if data[at] == _TEXT_FRAME:
-                self._go_on((_SWITCHING, data[start : start + size]))
+                self.go_on((_SWITCHING, data[start : start + size]))
             at = start + size
         return at
-
-    def connection_lost(self, _error: Exception | None) -> None:
-        if not self._is_closing and not self._failed.done():
-            self._failed.set_exception(UnexpectedAnswerError("the server closed a connection"))
-
-    def close(self) -> None:
-        self._is_closing = True
-        self._transport.abort()
-
-    def _go_on(self, answer: Answer | None) -> None:
-        if self._is_closing:
-            return
-        try:
-            said = self._script.send(answer)
-        except Exception as error:  # noqa: BLE001 -- it ends the measurement
-            if not self._failed.done():
-                self._failed.set_exception(error)
-            return
-        if isinstance(said, bytes):
-            if said:
-                self._transport.write(said)
-        else:
-            asyncio.get_running_loop().call_later(said, self._go_on, None)
 
 
 def _content_length(data: bytes, head_end: int) -> int:

@@ -19,21 +19,21 @@ PAYLOAD_BYTES: Final = 256
 BATCH: Final = 100
 PREFETCH: Final = 64
 _EMPTY: Final = len('{"data":"","at":000000000}')
-_PRODUCER_PAUSE_S: Final = 0.01
+PRODUCER_PAUSE_S: Final = 0.01
 _WAIT: Final = request("GET", "/api/queue/message?timeout=30")
 
 
 def producers(connections: int, meter: Meter) -> Sequence[Script]:
     """Enqueue one message a request, each when the one before is answered."""
     return [
-        _produce(request("POST", "/api/queue/message", _message(number)), 1, meter)
+        _produce(request("POST", "/api/queue/message", message(number)), 1, meter)
         for number in range(connections)
     ]
 
 
 def batch_producers(connections: int, meter: Meter) -> Sequence[Script]:
     """Enqueue BATCH messages a request."""
-    batch = b'{"messages":[' + b",".join(_message(i) for i in range(BATCH)) + b"]}"
+    batch = b'{"messages":[' + b",".join(message(i) for i in range(BATCH)) + b"]}"
     said = request("POST", "/api/queue/batch", batch)
     return [_produce(said, BATCH, meter) for _ in range(connections)]
 
@@ -41,6 +41,11 @@ def batch_producers(connections: int, meter: Meter) -> Sequence[Script]:
 def consumers(connections: int, meter: Meter) -> Sequence[Script]:
     """Take a message, acknowledge it, take the next; the time is that of both."""
     return [_consume(meter) for _ in range(connections)]
+
+
+def batch_consumers(connections: int, meter: Meter) -> Sequence[Script]:
+    """Take up to BATCH messages, acknowledge all of them at once; the time is that of both."""
+    return [_consume_batches(meter) for _ in range(connections)]
 
 
 def streams(connections: int, meter: Meter) -> Sequence[Script]:
@@ -60,7 +65,8 @@ def passers(waiting: int, meter: Meter) -> Sequence[Script]:
     return [_produce_slowly(sent_at_s), *(_wait_for(sent_at_s, meter) for _ in range(waiting))]
 
 
-def _message(number: int) -> bytes:
+def message(number: int) -> bytes:
+    """Return a body whose payload has PAYLOAD_BYTES and carries a number of nine digits."""
     filling = "x" * (PAYLOAD_BYTES - _EMPTY)
     return f'{{"type":"bench","payload":{{"data":"{filling}","at":{number + 10**8}}}}}'.encode()
 
@@ -80,6 +86,17 @@ def _consume(meter: Meter) -> Script:
         meter.note(clock() - began)
 
 
+def _consume_batches(meter: Meter) -> Script:
+    while True:
+        began = clock()
+        body = expect((yield _WAIT_FOR_MANY), 200)
+        held = _HELD.findall(body)
+        items = b",".join(b'{"id":"%b","lock_token":"%b"}' % each for each in held)
+        said = request("POST", "/api/queue/ack/batch", b'{"messages":[%b]}' % items)
+        expect((yield said), 200)
+        meter.note(clock() - began, len(held))
+
+
 def _stream(meter: Meter) -> Script:
     came_at_s: dict[bytes, float] = {}
     expect((yield _UPGRADE), 101)
@@ -94,37 +111,40 @@ def _stream(meter: Meter) -> Script:
         elif told.startswith(b'{"type":"outcomes"'):
             if b'"acknowledged"' not in told:
                 raise UnexpectedAnswerError(told)
-            meter.note(now_s - came_at_s.pop(_between(told, b'"id":"', b'"')))
+            meter.note(now_s - came_at_s.pop(between(told, b'"id":"', b'"')))
 
 
 def _produce_slowly(sent_at_s: dict[bytes, float]) -> Script:
     for number in itertools.count():
-        said = request("POST", "/api/queue/message", _message(number))
+        said = request("POST", "/api/queue/message", message(number))
         sent_at_s[b"%d" % (number + 10**8)] = clock()
         expect((yield said), 201)
-        yield _PRODUCER_PAUSE_S
+        yield PRODUCER_PAUSE_S
 
 
 def _wait_for(sent_at_s: dict[bytes, float], meter: Meter) -> Script:
     while True:
         body = expect((yield _WAIT), 200)
-        meter.note(clock() - sent_at_s.pop(_between(body, b'"at":', b"}")))
+        meter.note(clock() - sent_at_s.pop(between(body, b'"at":', b"}")))
         expect((yield _ack(body)), 200)
 
 
 def _ack(leased: bytes) -> bytes:
-    message_id = _between(leased, b'"id":"', b'"')
-    lock_token = _between(leased, b'"lock_token":"', b'"')
+    message_id = between(leased, b'"id":"', b'"')
+    lock_token = between(leased, b'"lock_token":"', b'"')
     body = b'{"id":"%b","lock_token":"%b"}' % (message_id, lock_token)
     return _ACK_HEAD % len(body) + body
 
 
-def _between(text: bytes, before: bytes, after: bytes) -> bytes:
+def between(text: bytes, before: bytes, after: bytes) -> bytes:
+    """Return what stands between two marks; raises ValueError without them."""
     start = text.index(before) + len(before)
     return text[start : text.index(after, start)]
 
 
 _ACK_HEAD: Final = request("POST", "/api/queue/ack", b"x").replace(b": 1\r\n\r\nx", b": %d\r\n\r\n")
+_WAIT_FOR_MANY: Final = request("GET", f"/api/queue/messages/batch?count={BATCH}&timeout=30")
+_HELD: Final = re.compile(rb'"id":"(msg_\w+)".*?"lock_token":"([^"]+)"')
 _ID: Final = re.compile(rb'"id":"(msg_\w+)"')
 _UPGRADE: Final = request(
     "GET",

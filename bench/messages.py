@@ -3,36 +3,32 @@
 Starts everything it needs on data of its own and waits for the disk as a fresh installation does.
 What is compared runs in turns, on an empty database each time; the median of the rounds counts.
 
-    python bench/messages.py [--database sqlite|postgresql|both] [--seconds 3] [--rounds 3]
+    python bench/messages.py [--database sqlite|postgresql|both] [--seconds 3]
+        [--rounds 3] [--peers]
 """
 
 import argparse
 import functools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from statistics import median
 from typing import Final
 
 from bench import message_load
+from bench.figures import Figures
 from bench.http_load import Load, Meter, Script, measure
 from bench.machine import describe, disk_sync_us, load_average
+from bench.peers.gates import verdicts
+from bench.peers.measuring import installed, measure_peers
+from bench.peers.peer import CONNECTIONS, STREAMS, WAITING
 from bench.report import Report
+from bench.rows import BATCH, BATCH_RECEIVE, ENQUEUE, NOOP, PASS, RECEIVE, STREAM
 from bench.servers import RedisServer, asgi, port_of, service
 from models import migrate
 from tests.postgresql import DurablePostgresqlServer
 from tests.servers import temporary_folder
 
-CONNECTIONS: Final = 64
-WAITING: Final = 4
-STREAMS: Final = 8
-NOOP: Final = "no-op POST"
-ENQUEUE: Final = "enqueue, one a request"
-RECEIVE: Final = "receive + ack, one each"
-BATCH: Final = f"enqueue, {message_load.BATCH} a request"
-STREAM: Final = f"stream + ack, one each, {message_load.PREFETCH} in hand"
-PASS: Final = "from POST to a waiting consumer"
 # One transaction a request: by bench/alone.py with all connections of the pool, and by the service
 # itself with groups of one, of which two are under way at a time.
 ALONE: Final = ", a transaction each"
@@ -40,27 +36,6 @@ ONES: Final = ", groups of one"
 GATES: Final = {"sqlite": 8.0, "postgresql": 2.0}
 
 Run = Callable[..., Load]  # `measure` of one server
-
-
-@dataclass
-class Figures:
-    """Loads by name, one for each round."""
-
-    rounds: dict[str, list[Load]] = field(default_factory=dict)
-
-    def add(self, name: str, load: Load) -> None:
-        """Keep one more round's."""
-        self.rounds.setdefault(name, []).append(load)
-
-    def of(self, name: str) -> Load:
-        """Return the round in the middle, by rate."""
-        loads = sorted(self.rounds[name], key=lambda load: load.per_s)
-        return loads[len(loads) // 2]
-
-    def ratio(self, name: str, to: str) -> float:
-        """Return the median of the rounds' ratios: what ran in turns met the same weather."""
-        pairs = zip(self.rounds[name], self.rounds[to], strict=True)
-        return median(one.per_s / other.per_s for one, other in pairs)
 
 
 @dataclass(frozen=True)
@@ -108,6 +83,8 @@ class Bench:
             say(ENQUEUE, run(_of(message_load.producers)))
             say(RECEIVE, run(_of(message_load.consumers)))
             say(BATCH, run(_of(message_load.batch_producers)))
+            say(BATCH_RECEIVE, run(_of(message_load.batch_consumers)))
+            run(_of(message_load.batch_producers))  # something to take
             say(STREAM, run(functools.partial(message_load.streams, STREAMS)))
         with self.alone(f"alone{number}") as run:
             self._compare(say, run, ALONE)
@@ -128,6 +105,7 @@ def main() -> None:
         folder = stack.enter_context(temporary_folder())
         report.say(describe("falcon", "gunicorn", "uvicorn", "sqlalchemy", "psycopg"))
         report.say(f"disk sync {disk_sync_us(folder):.0f} µs, load average {load_average():.1f}")
+        peers = installed(report.say) if options.peers else []
         for name in ("redis", "noop", *databases):
             (folder / name).mkdir(mode=0o711)
         redis = stack.enter_context(RedisServer(folder / "redis", appends=True))
@@ -145,7 +123,11 @@ def main() -> None:
                 bench = Bench(folder / database, redis, options.seconds, postgresql)
                 for number in range(options.rounds):
                     bench.round(number, figures, noop)
+                    measure_peers(peers, options.seconds, functools.partial(_note, figures))
             _report(report, database, figures)
+            if options.peers:
+                for sentence in verdicts(figures, peers):
+                    report.say(sentence)
     if options.record:
         report.record()
 
@@ -153,7 +135,7 @@ def main() -> None:
 def _report(report: Report, database: str, figures: Figures) -> None:
     report.heading(database)
     report.table(
-        ("", "per s", "p50 ms", "p99 ms", "µs API", "µs database", "load's CPU"),
+        ("", "per s", "p50 ms", "p99 ms", "µs server", "µs database", "load's CPU"),
         [_row(name, figures.of(name)) for name in figures.rounds],
     )
     gate = GATES[database]
@@ -176,7 +158,7 @@ def _row(name: str, load: Load) -> Sequence[str]:
         f"{load.per_s:,.0f}",
         f"{load.p50_ms:.2f}",
         f"{load.p99_ms:.2f}",
-        cost("api"),
+        cost("api") or cost("server"),
         cost("postgresql"),
         f"{load.cpu_share:.0%}",
     )
@@ -199,6 +181,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--database", choices=choices, default="both")
     parser.add_argument("--seconds", type=float, default=3.0, help="for each figure")
     parser.add_argument("--rounds", type=int, default=3, help="of which the median counts")
+    parser.add_argument("--peers", action="store_true", help="measure other queues beside ours")
     parser.add_argument("--record", action="store_true", help="write the result to bench/README.md")
     return parser.parse_args()
 
