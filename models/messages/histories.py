@@ -293,22 +293,20 @@ def _after(before: Known, event: str, told: Told) -> Known:
         is_acked = event == HistoryEvent.ACKNOWLEDGED
         return replace(before, consumer_id=before.acknowledged_by if is_acked else None)
     if event in {HistoryEvent.MOVED, HistoryEvent.REDRIVEN}:
-        return _after_move(before, event, data)
+        return _after_move(before, data)
     if event in _ENDS or event in _ENDS_FAILING:
-        begins_anew = data.get("attempt_count") == 0
-        return replace(before, leased_at_ms=None, attempt=0 if begins_anew else before.attempt)
+        return replace(before, leased_at_ms=None)
     return before
 
 
-def _after_move(before: Known, event: str, data: Mapping[str, object]) -> Known:
+def _after_move(before: Known, data: Mapping[str, object]) -> Known:
     """Return what is known of a message that was moved, which is out of its lease by that."""
     queue = data.get("queue")
     return replace(
         before,
         queue=queue if isinstance(queue, str) else before.queue,
         leased_at_ms=None if "status" in data else before.leased_at_ms,
-        # Whoever redrives chooses whether the attempts count anew, and the event does not say.
-        attempt=None if event == HistoryEvent.REDRIVEN else before.attempt,
+        attempt=0 if data.get("attempt_count") == 0 else before.attempt,
     )
 
 

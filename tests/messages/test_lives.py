@@ -61,10 +61,12 @@ def test_message_that_is_moved_is_in_its_new_queue_and_out_of_its_lease() -> Non
     ledger = Ledger({1: Known(queue="q", type="a", attempt=2, consumer_id="c", leased_at_ms=5)})
     facts = {"id": "msg_0000000000000001"}
     ledger.note(Told("1-0.0", 9, Event("move", {**facts, "queue": "r", "status": "queued"})))
-    ledger.note(Told("1-0.1", 9, Event("redrive", {**facts, "status": "delayed"})))
+    ledger.note(
+        Told("1-0.1", 9, Event("redrive", {**facts, "status": "delayed", "attempt_count": 0}))
+    )
 
     assert [(row.event, row.queue, row.leased_at_ms, row.attempt) for row in ledger.rows] == [
         ("moved", "r", None, 2),
-        ("redriven", "r", None, None),
+        ("redriven", "r", None, 0),
     ]
     assert ledger.failing[1].is_over
