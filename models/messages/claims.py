@@ -11,7 +11,7 @@ from models.messages.marks import Look, Start, is_cheap
 from models.messages.policies import NO_SETTINGS, QueueSettings
 from models.messages.registry import Registry
 from models.messages.restraints import restrain
-from models.messages.rules import LapseWatch, Lease, LeaseRequest, Returned, Tally, lane_of
+from models.messages.rules import Lease, LeaseRequest, Returned, Tally, lane_of
 from models.messages.statements.counts import bump
 from models.messages.statements.delays import collect_due, first_due_at_ms
 from models.messages.statements.lease import lease, lines_with_messages, newest_id
@@ -19,6 +19,7 @@ from models.messages.statements.parameters import is_sqlite
 from models.messages.statements.queues import hold
 from models.messages.statements.rates import set_aside
 from models.messages.statements.settle import collect_lapsed, first_lease_end_ms
+from models.messages.watch import LapseWatch
 
 _LINES_TRIED_ONE_BY_ONE: Final = 3
 # How often a claim tries to get past messages that may not be delivered.
@@ -41,6 +42,7 @@ class Claim:
     looks: list[Look]  # at the lines in turn; none where marks serve nothing
     first_turn_ms: int | None  # of the messages that a rate made wait
     is_unfinished: bool  # messages that may not be delivered were in the way of others
+    look_ms: float  # what the look for lapses took, without what it found
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,16 +79,15 @@ class Claims:
         now_ms = self._clock()
         tally = Tally()
         lapsed: list[Returned] = []
-        looked = None
+        looked, look_ms = None, 0.0
         if watches.leases.is_due(now_ms):
-            lapsed = collect_lapsed(
-                connection,
-                self._registry.settings(connection, now_ms=now_ms),
-                count=self._rows_max,
-                now_ms=now_ms,
-                tally=tally,
-            )
-            looked = (now_ms, first_lease_end_ms(connection))
+            began_s = time.monotonic()
+            first_ms = first_lease_end_ms(connection)
+            look_ms = (time.monotonic() - began_s) * 1000
+            if first_ms is not None and first_ms <= now_ms:
+                lapsed = self._collect_lapsed(connection, now_ms, tally)
+                first_ms = first_lease_end_ms(connection)
+            looked = (now_ms, first_ms)
         due, looked_for_due = list[int](), None
         if watches.delays.is_due(now_ms):
             first_ms = first_due_at_ms(connection)
@@ -117,6 +118,13 @@ class Claims:
             given.looks,
             min(given.turns, default=None),
             given.is_unfinished,
+            look_ms,
+        )
+
+    def _collect_lapsed(self, connection: Connection, now_ms: int, tally: Tally) -> list[Returned]:
+        settings = self._registry.settings(connection, now_ms=now_ms)
+        return collect_lapsed(
+            connection, settings, count=self._rows_max, now_ms=now_ms, tally=tally
         )
 
     def _settings(

@@ -14,7 +14,6 @@ from models.messages.policies import QueueNotFoundError
 from models.messages.registry import Registry
 from models.messages.rules import (
     Held,
-    LapseWatch,
     Lease,
     LeaseRequest,
     MessageState,
@@ -24,6 +23,7 @@ from models.messages.rules import (
 from models.messages.statements import counts
 from models.messages.statements.lease import lines_with_messages, queues_with_messages
 from models.messages.statements.queues import read_settings
+from models.messages.watch import LapseWatch
 from models.messages.writes import Acknowledge, Reject
 
 # The shard of its counters; beside those of jobs.

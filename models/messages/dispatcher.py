@@ -20,8 +20,9 @@ from models.messages.marks import Marks
 from models.messages.patience import Patience
 from models.messages.policies import QueueNotFoundError
 from models.messages.registry import Registry
-from models.messages.rules import Held, LapseWatch, Lease, LeaseRequest, Returned
+from models.messages.rules import Held, Lease, LeaseRequest, Returned
 from models.messages.statements.settle import give_back
+from models.messages.watch import LapseWatch
 
 # Of two claims the later may find the earlier message: who came first would be served second.
 _FLIGHTS_MAX: Final = 1
@@ -194,7 +195,7 @@ class Dispatcher:
     def _note_looks(self, claim: Claim, watches: Watches, began_ms: int) -> None:
         """Remember when there is something to look for again, and try those it may concern."""
         if claim.looked is not None:
-            watches.leases.looked(*claim.looked)
+            watches.leases.looked(*claim.looked, spent_ms=claim.look_ms)
             self._next_end_ms = claim.looked[1]
         if claim.looked_for_due is not None:
             watches.delays.looked(*claim.looked_for_due)

@@ -313,24 +313,3 @@ class Tally:
     def changes(self) -> Iterator[tuple[tuple[str, str, str], int]]:
         """Yield (queue, type, state) and its change, in one order for all: no two deadlock."""
         return ((key, n) for key, n in sorted(self._changes.items()) if n)
-
-
-class LapseWatch:
-    """Knows when it is worth looking for lapsed leases, so that a look is rare and never late.
-
-    After a look at `now` with the earliest end `first_end_ms` found, nothing can lapse before
-    that end, except a lease that another process gave since, which lasts LEASE_MIN_MS at least.
-    """
-
-    def __init__(self) -> None:
-        self._next_look_at_ms = 0
-
-    def is_due(self, now_ms: int) -> bool:
-        """Say whether a lease may have lapsed by now."""
-        # A clock that was set back must not blind the watch for long.
-        return now_ms >= self._next_look_at_ms or now_ms < self._next_look_at_ms - 2 * LEASE_MIN_MS
-
-    def looked(self, now_ms: int, first_end_ms: int | None) -> None:
-        """Note a look at `now_ms` that left `first_end_ms` as the earliest end, if any."""
-        latest = now_ms + LEASE_MIN_MS
-        self._next_look_at_ms = latest if first_end_ms is None else min(first_end_ms, latest)

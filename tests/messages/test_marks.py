@@ -197,7 +197,7 @@ _WEAR = text(
     """
     INSERT INTO message_ready (queue, lane, payload, attempt_count, max_attempts, lease_ms,
                                created_at_ms)
-    SELECT 'default', 9 * (n % 2), '{}', 0, 3, 60000, 0 FROM generate_series(1, 40000) AS n
+    SELECT 'default', 9 * (n % 2), '{}', 0, 3, 60000, 0 FROM generate_series(1, 5000) AS n
     """
 )
 _NEXT_ID = text("SELECT nextval('message_ready_id_seq')")
@@ -233,9 +233,10 @@ async def worn(queue: Queue, database_url: str) -> AsyncIterator[Queue]:
     with psycopg.connect(database_url) as elsewhere:
         elsewhere.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
         elsewhere.execute("SELECT count(*) FROM message_ready")
-        with queue.database.begin() as connection:
-            connection.execute(_WEAR)
-            connection.execute(text("DELETE FROM message_ready"))
+        for _ in range(8):  # each is quick enough for the deadlines of a loaded machine
+            with queue.database.begin() as connection:
+                connection.execute(_WEAR)
+                connection.execute(text("DELETE FROM message_ready"))
         yield queue
 
 

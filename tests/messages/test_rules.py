@@ -5,7 +5,6 @@ from hypothesis import strategies as st
 from models.messages.rules import (
     ERROR_CHARACTERS_MAX,
     LEASE_MIN_MS,
-    LapseWatch,
     MessageNotFoundError,
     MessageState,
     Tally,
@@ -16,6 +15,7 @@ from models.messages.rules import (
     public_id,
     state_after_failure,
 )
+from models.messages.watch import LOOK_REST_MAX_MS, LapseWatch
 
 ids = st.integers(min_value=0, max_value=2**63 - 1)
 
@@ -89,3 +89,23 @@ def test_lapse_watch_looks_again_after_the_clock_was_set_back() -> None:
     watch.looked(10_000_000, None)
 
     assert watch.is_due(1_000_000)
+
+
+def test_looks_that_became_a_burden_are_further_apart() -> None:
+    watch = LapseWatch()
+    watch.looked(10_000, 10_500, spent_ms=200.0)
+    assert watch.is_due(10_500)  # one alone may be slow for any reason
+
+    watch.looked(10_500, 10_600, spent_ms=150.0)
+
+    assert not watch.is_due(13_499)
+    assert watch.is_due(13_500)
+
+
+def test_looks_are_never_further_apart_than_the_longest_rest() -> None:
+    watch = LapseWatch()
+    for _ in range(2):
+        watch.looked(10_000, None, spent_ms=60_000.0)
+
+    assert not watch.is_due(10_000 + LOOK_REST_MAX_MS - 1)
+    assert watch.is_due(10_000 + LOOK_REST_MAX_MS)
