@@ -73,7 +73,9 @@ def test_redrive_goes_on_with_what_is_left(http: httpx.Client) -> None:
 
     assert (first["count"], first["left"]) == (2, 1)
     assert (rest["count"], rest["left"], "confirm" in rest) == (1, 0, False)
-    assert counts(http) == {"delayed": 3}
+    found = counts(http)
+    assert found["delayed"] + found.get("queued", 0) == 3  # the turn of the first one is now
+    assert found["delayed"] >= 2
 
 
 def test_named_messages_need_no_confirm_and_who_is_skipped_is_named(http: httpx.Client) -> None:
