@@ -21,6 +21,7 @@ from api.message_arguments import add_arguments as add_message_arguments
 from api.metrics_folder import claim_metrics_folder
 from api.people.arguments import add_arguments as add_people_arguments
 from api.preconditions import make_data_folder, require_key, require_schema
+from api.schedule_arguments import add_arguments as add_schedule_arguments
 from api.webhook_arguments import add_arguments as add_webhook_arguments
 from models.errors import StanchionError
 from models.settings import Settings, SettingsError, host_of, load_settings, port_of
@@ -152,6 +153,13 @@ def messages(settings: Settings, options: argparse.Namespace) -> int:
     return message_commands.messages(settings, options)
 
 
+def schedules(settings: Settings, options: argparse.Namespace) -> int:
+    """List, show, run, pause and resume schedules."""
+    from api import schedule_commands  # noqa: PLC0415
+
+    return schedule_commands.schedules(settings, options)
+
+
 def webhooks(settings: Settings, options: argparse.Namespace) -> int:
     """List, test, pause and resume webhooks."""
     from api import webhook_commands  # noqa: PLC0415
@@ -199,7 +207,7 @@ _COMMANDS: Final = {
     command.__name__: command
     for command in (
         *(up, api, relay, worker, beat, flower, migrate),
-        *(user, key, messages, webhooks, tail, doctor, version),
+        *(user, key, messages, schedules, webhooks, tail, doctor, version),
     )
 }
 _ANSWERS_PROGRAMS: Final = ("migrate", "doctor", "version")
@@ -288,6 +296,7 @@ def _parser() -> argparse.ArgumentParser:
             )
     add_people_arguments(parsers["user"], parsers["key"])
     add_message_arguments(parsers["tail"], parsers["messages"])
+    add_schedule_arguments(parsers["schedules"])
     add_webhook_arguments(parsers["webhooks"])
     return parser
 

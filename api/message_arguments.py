@@ -7,24 +7,25 @@ from api import message_act_arguments, message_activity_arguments, message_brows
 
 def add_arguments(tail: argparse.ArgumentParser, messages: argparse.ArgumentParser) -> None:
     """Describe what the two commands take."""
-    _server_options(tail)
+    server_options(tail)
     tail.add_argument("--event", metavar="NAME", help="only events of this name, such as dead")
     tail.add_argument("--since", metavar="OFFSET", help="begin after this event, if it is kept")
     actions = messages.add_subparsers(dest="action", required=True, metavar="ACTION")
     said = "count the messages in each state and of each type"
-    _server_options(actions.add_parser("stats", help=said, description=said))
+    server_options(actions.add_parser("stats", help=said, description=said))
     said = "put a message in, and print its id"
     put = actions.add_parser("put", help=said, description=said)
-    _server_options(put)
+    server_options(put)
     put.add_argument("payload", help="a JSON object, or - for standard input")
     put.add_argument("--type", metavar="NAME")
     put.add_argument("--priority", type=int, default=0, metavar="0-9", help="9 comes first")
-    message_browse_arguments.add_arguments(actions, _server_options)
-    message_act_arguments.add_arguments(actions, _server_options)
-    message_activity_arguments.add_arguments(actions, _server_options)
+    message_browse_arguments.add_arguments(actions, server_options)
+    message_act_arguments.add_arguments(actions, server_options)
+    message_activity_arguments.add_arguments(actions, server_options)
 
 
-def _server_options(parser: argparse.ArgumentParser) -> None:
+def server_options(parser: argparse.ArgumentParser) -> None:
+    """Describe which server is asked, and how it answers."""
     parser.add_argument("--json", action="store_true", help="answer in JSON")
     parser.add_argument("--url", help="the server; default: the one of these settings")
     # A command line can be read by others, so a key is not an option of its own.

@@ -43,10 +43,10 @@ def messages(settings: Settings, options: argparse.Namespace) -> int:
         with _connected(settings, options) as http:
             return message_browse_commands.browse(http, options)
     if options.action in message_act_commands.ACTIONS:
-        with _asking(settings, options) as ask:
+        with asking(settings, options) as ask:
             return message_act_commands.act(ask, options)
     if options.action in message_activity_commands.ACTIONS:
-        with _asking(settings, options) as ask:
+        with asking(settings, options) as ask:
             return message_activity_commands.tell(ask, options)
     with _client(settings, options) as client:
         if options.action == "stats":
@@ -76,7 +76,8 @@ def _connected(settings: Settings, options: argparse.Namespace) -> Iterator[http
 
 
 @contextmanager
-def _asking(settings: Settings, options: argparse.Namespace) -> Iterator[message_act_commands.Ask]:
+def asking(settings: Settings, options: argparse.Namespace) -> Iterator[message_act_commands.Ask]:
+    """Yield what asks a server for what the package for programs does not know."""
     with _connected(settings, options) as client:
 
         def ask(method: str, path: str, body: Mapping[str, Any] | None) -> dict[str, Any]:
