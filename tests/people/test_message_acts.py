@@ -127,6 +127,29 @@ def test_what_a_user_does_to_queues_has_names_of_its_own(admin: httpx.Client) ->
     assert [each["action"] for each in entries(admin, f"{path}/purge")] == ["queue_purged"]
 
 
+def test_operators_change_schedules_admins_delete_them_and_both_are_noted(
+    admin: httpx.Client,
+) -> None:
+    body = {"username": "otto", "password": "good password", "role": "operator"}
+    admin.post("/api/v1/auth/users", json=body).raise_for_status()
+    headers = {"Authorization": f"Bearer {token_of(admin, 'otto', 'good password')}"}
+    schedule = {"message": {"payload": {}}, "cron": "0 0 1 1 *"}
+    path = "/api/queue/schedules/yearly"
+    with httpx.Client(base_url=admin.base_url, headers=headers, timeout=20) as operator:
+        answers = [
+            operator.put(path, json=schedule),
+            operator.post(f"{path}/run"),
+            operator.delete(path),
+        ]
+    answers.append(admin.delete(path))
+
+    assert [answer.status_code for answer in answers] == [201, 201, 403, 200]
+    assert [each["action"] for each in entries(admin, path)] == [
+        *("schedule_deleted", "schedule_changed"),
+    ]
+    assert [each["action"] for each in entries(admin, f"{path}/run")] == ["schedule_run"]
+
+
 def test_viewers_look_and_do_not_put_in(admin: httpx.Client, keyed: httpx.Client) -> None:
     body = {"username": "vera", "password": "good password", "role": "viewer"}
     admin.post("/api/v1/auth/users", json=body).raise_for_status()
