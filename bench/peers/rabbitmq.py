@@ -36,6 +36,7 @@ def missing() -> str | None:
 def over_amqp(kind: str, folder: Path, seconds: float) -> Iterator[Mapping[str, Row]]:
     """Start a node; `kind` is the queue's type."""
     with RabbitmqServer(folder) as server:
+        _declare(server.url, kind)
         left = functools.partial(_left, server.url)
         port = int(server.url.rstrip("/").rpartition(":")[2])
         of = functools.partial
@@ -148,6 +149,13 @@ def _get(count: int) -> bytes:
     said = {"count": count, "ackmode": "ack_requeue_false", "encoding": "auto"}
     path = f"/api/queues/%2F/{amqp.QUEUE}/get"
     return request("POST", path, json.dumps(said).encode(), _LOGIN)
+
+
+def _declare(url: str, kind: str) -> None:
+    """Make the queue before the clients come: a quorum queue cannot be declared by many at once."""
+    with Connection(url) as connection:
+        arguments = {"x-queue-type": kind}
+        Queue(amqp.QUEUE, channel=connection.channel(), queue_arguments=arguments).queue_declare()
 
 
 def _left(url: str) -> int:
