@@ -12,13 +12,18 @@ def add_arguments(tail: argparse.ArgumentParser, messages: argparse.ArgumentPars
     tail.add_argument("--since", metavar="OFFSET", help="begin after this event, if it is kept")
     actions = messages.add_subparsers(dest="action", required=True, metavar="ACTION")
     said = "count the messages in each state and of each type"
-    server_options(actions.add_parser("stats", help=said, description=said))
+    stats = actions.add_parser("stats", help=said, description=said)
+    server_options(stats)
+    stats.add_argument("--queue", metavar="NAME", help="only those of this queue; default: all")
     said = "put a message in, and print its id"
     put = actions.add_parser("put", help=said, description=said)
     server_options(put)
     put.add_argument("payload", help="a JSON object, or - for standard input")
+    put.add_argument("--queue", metavar="NAME", default="default", help="default: %(default)s")
     put.add_argument("--type", metavar="NAME")
     put.add_argument("--priority", type=int, default=0, metavar="0-9", help="9 comes first")
+    said = "so many seconds nobody gets it"
+    put.add_argument("--delay", type=int, default=0, metavar="SECONDS", help=said)
     message_browse_arguments.add_arguments(actions, server_options)
     message_act_arguments.add_arguments(actions, server_options)
     message_activity_arguments.add_arguments(actions, server_options)

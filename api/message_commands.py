@@ -50,11 +50,15 @@ def messages(settings: Settings, options: argparse.Namespace) -> int:
             return message_activity_commands.tell(ask, options)
     with _client(settings, options) as client:
         if options.action == "stats":
-            status = client.status()
+            status = client.status(queue=options.queue)
             _show(_status_facts(status) if options.json else _table_of(status))
         else:
             queued = client.enqueue(
-                _payload(options.payload), type=options.type, priority=options.priority
+                _payload(options.payload),
+                queue=options.queue,
+                type=options.type,
+                priority=options.priority,
+                delay_s=options.delay,
             )
             _show({"id": queued.id} if options.json else queued.id)
     return 0

@@ -8,9 +8,9 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 
 from api import message_bodies as wire
 from api.live.packets import frame
-from api.message_bodies import Name, Seconds, Token
+from api.message_bodies import Delay, Name, QueueName, Seconds, Token
 from api.reading import Body
-from models.messages.rules import Lease, Returned
+from models.messages.rules import DEFAULT_QUEUE, Lease, Returned
 
 # A frame takes no more messages once it is this long, so most clients' bounds hold it.
 _FRAME_BYTES: Final = 65_536
@@ -36,6 +36,7 @@ class StreamQuery(Body, frozen=True):
     consumer_id: Name | None = None
     ack_timeout_seconds: Seconds | None = None
     at_close: AtClose = "return"
+    queue: QueueName = DEFAULT_QUEUE
 
 
 class _Item(Body, frozen=True):
@@ -51,6 +52,7 @@ class NackItem(_Item, frozen=True):
     """A message that is given back."""
 
     error: str | None = None
+    delay_seconds: Delay | None = None
 
 
 class TouchItem(_Item, frozen=True):

@@ -7,6 +7,7 @@ from typing import Final
 
 import structlog
 
+from api import message_bodies as wire
 from api import message_frames as frames
 from api.message_bounds import MessageBounds
 from api.message_frames import Ack, Nack, NackItem, Outcome, Settling, Touch, TouchItem
@@ -150,4 +151,4 @@ def _itself(held: Held) -> Held:
 
 
 def _rejection(item: NackItem) -> Callable[[Held], Rejection]:
-    return lambda held: Rejection(held, item.error)
+    return lambda held: Rejection(held, item.error, wire.milliseconds(item.delay_seconds))

@@ -71,6 +71,7 @@ class MessageStream:
             lock_token="",  # each has its own
             type=query.type,
             lease_ms=self._offer.bounds.lease_ms("ack_timeout_seconds", seconds),
+            queue=query.queue,
         )
 
 

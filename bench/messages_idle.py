@@ -71,10 +71,11 @@ class Bench:
         print(f"  {kind.name}, {name}: {found}, load average {load_average():.1f}", flush=True)
 
     def _api(self, stack: ExitStack, database: str, what: str) -> System:
-        folder = self._folder / f"{database} {what}"
+        name = what.replace(" ", "-")  # an address of PostgreSQL has none
+        folder = self._folder / f"{database}-{name}"
         if database == "postgresql":
-            (self._folder / f"pg {what}").mkdir()
-            server = stack.enter_context(DurablePostgresqlServer(self._folder / f"pg {what}"))
+            (self._folder / f"pg-{name}").mkdir()
+            server = stack.enter_context(DurablePostgresqlServer(self._folder / f"pg-{name}"))
             url = server.create_database("idle")
         else:
             url = f"sqlite:///{folder}/queue.db"

@@ -1,34 +1,43 @@
 """The client for an event loop: the methods of the blocking one, to be awaited."""
 
 import asyncio
-import logging
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from datetime import datetime
-from typing import Any, Final, Self, TypeVar
+from functools import partial
+from typing import Any, Final, Self, TypeVar, Unpack
 
 import httpx
 
 from stanchion_client import calls
-from stanchion_client.calls import WAIT_DEFAULT_S, Call, Wish
-from stanchion_client.errors import ClientError, LockLostError, UnreachableError
+from stanchion_client.calls import Call, Wish, WishOptions
+from stanchion_client.errors import ClientError, UnreachableError
 from stanchion_client.event_lines import RECONNECT_S, SILENCE_MAX_S, EventReader
 from stanchion_client.facts import (
     Event,
     Message,
     NewMessage,
+    NewMessageOptions,
     Outcome,
     Queued,
     QueueStatus,
     Returned,
 )
 from stanchion_client.transport import answer_of, headers_of, patience_for, refusal_of
-from stanchion_client.working import PASSING, Holding, Patience, Work, reason_of
+from stanchion_client.working import (
+    Holding,
+    Patience,
+    Pause,
+    Steps,
+    Work,
+    keep,
+    next_message,
+    settle,
+)
 
 Result = TypeVar("Result")
 
-log: Final = logging.getLogger("stanchion_client")
 _STOPPED: Final = "the consumer stopped"
 
 
@@ -66,82 +75,57 @@ class AsyncClient:
         await self._http.aclose()
 
     async def enqueue(
-        self,
-        payload: Mapping[str, Any],
-        *,
-        type: str | None = None,  # noqa: A002  # the wire's word
-        priority: int = 0,
-        max_attempts: int | None = None,
-        ack_timeout_s: int | None = None,
+        self, payload: Mapping[str, Any], **options: Unpack[NewMessageOptions]
     ) -> Queued:
         """Store a message; it is on disk when this returns."""
-        message = NewMessage(
-            payload=payload,
-            type=type,
-            priority=priority,
-            max_attempts=max_attempts,
-            ack_timeout_s=ack_timeout_s,
-        )
-        return await self._do(calls.enqueue(message))
+        return await self._do(calls.enqueue(NewMessage(payload=payload, **options)))
 
     async def enqueue_many(self, messages: Sequence[NewMessage]) -> list[str]:
         """Store messages, all or none; return their ids in order."""
         return await self._do(calls.enqueue_many(messages))
 
-    async def receive(
-        self,
-        *,
-        timeout_s: int = WAIT_DEFAULT_S,
-        type: str | None = None,  # noqa: A002  # the wire's word
-        consumer_id: str | None = None,
-        ack_timeout_s: int | None = None,
-    ) -> Message | None:
+    async def receive(self, **wish: Unpack[WishOptions]) -> Message | None:
         """Lease the next message, waiting up to `timeout_s`; None if none came."""
-        wish = Wish(
-            timeout_s=timeout_s, type=type, consumer_id=consumer_id, ack_timeout_s=ack_timeout_s
-        )
-        return await self._do(calls.receive(wish))
+        return await self._do(calls.receive(Wish(**wish)))
 
-    async def receive_many(
-        self,
-        count: int,
-        *,
-        timeout_s: int = WAIT_DEFAULT_S,
-        type: str | None = None,  # noqa: A002  # the wire's word
-        consumer_id: str | None = None,
-        ack_timeout_s: int | None = None,
-    ) -> list[Message]:
+    async def receive_many(self, count: int, **wish: Unpack[WishOptions]) -> list[Message]:
         """Lease up to `count` messages, waiting up to `timeout_s` for the first."""
-        wish = Wish(
-            timeout_s=timeout_s, type=type, consumer_id=consumer_id, ack_timeout_s=ack_timeout_s
-        )
-        return await self._do(calls.receive_many(count, wish))
+        return await self._do(calls.receive_many(count, Wish(**wish)))
 
     async def ack(self, message: Message) -> datetime:
         """End a lease with success; return when. A repeat is answered alike."""
         return await self._do(calls.ack(message))
 
+    async def ack_next(self, message: Message, **wish: Unpack[WishOptions]) -> Message | None:
+        """End a lease with success and lease the next message, in one request.
+
+        None means that none came in time; the message is acknowledged all the same.
+        """
+        return await self._do(calls.ack_next(message, Wish(**wish)))
+
     async def ack_many(self, messages: Sequence[Message]) -> list[Outcome]:
         """End leases with success, each for itself."""
         return await self._do(calls.ack_many(messages))
 
-    async def nack(self, message: Message, error: str | None = None) -> Returned:
-        """Give a message back."""
-        return await self._do(calls.nack(message, error))
+    async def nack(
+        self, message: Message, error: str | None = None, *, delay_s: int | None = None
+    ) -> Returned:
+        """Give a message back; for `delay_s` nobody gets it."""
+        return await self._do(calls.nack(message, error, delay_s))
 
     async def nack_many(
-        self, messages: Sequence[Message], error: str | None = None
+        self, messages: Sequence[Message], error: str | None = None, *, delay_s: int | None = None
     ) -> list[Outcome]:
         """Give messages back for one reason, each for itself."""
-        return await self._do(calls.nack_many(messages, error))
+        return await self._do(calls.nack_many(messages, error, delay_s))
 
     async def touch(self, message: Message, extend_s: int | None = None) -> datetime:
         """Let a lease end `extend_s` from now, by default after its own length; return when."""
         return await self._do(calls.touch(message, extend_s))
 
-    async def status(self) -> QueueStatus:
-        """Return the queue in detail."""
-        return await self._do(calls.status())
+    async def status(self, queue: str | None = None) -> QueueStatus:
+        """Return one queue in detail, or all together."""
+        return await self._do(calls.status(queue))
 
     async def events(self, last_id: str | None = None) -> AsyncGenerator[Event, None]:
         """Yield what happens, from after `last_id` on; comes back by itself and misses nothing.
@@ -183,65 +167,46 @@ class AsyncClient:
     async def _work(self, handler: Callable[[Message], Awaitable[object]], wish: Wish) -> None:
         patience = Patience()
         while True:
-            try:
-                message = await self._do(calls.receive(wish))
-            except PASSING as error:
-                log.warning("no message can be received: %s", error)
-                await asyncio.sleep(patience.pause_s(error))
-                continue
-            patience.renew()
+            message = await self._run(next_message(wish, patience))
             if message is not None:
                 await self._handle(handler, Holding(message, time.monotonic()))
 
     async def _handle(
         self, handler: Callable[[Message], Awaitable[object]], holding: Holding
     ) -> None:
-        message = holding.message
-        keeper = asyncio.create_task(self._keep(holding))
+        failure: Exception | None = None
+        keeper = asyncio.create_task(self._run(keep(holding)))
         try:
-            await handler(message)
-        except asyncio.CancelledError:
-            with suppress(ClientError):
-                await self._do(calls.nack(message, _STOPPED))
-            raise
-        except Exception as error:  # noqa: BLE001  # it is the handler's
-            log.info("message %s is given back: %r", message.id, error)
-            await self._settle(calls.nack(message, reason_of(error)), holding)
-        else:
-            await self._settle(calls.ack(message), holding)
+            try:
+                await handler(holding.message)
+            except Exception as error:  # noqa: BLE001  # it is the handler's
+                failure = error
+            except asyncio.CancelledError:
+                with suppress(ClientError):
+                    await self._do(calls.nack(holding.message, _STOPPED))
+                raise
+            await self._run(settle(holding, failure))
         finally:
             keeper.cancel()
             # Not `await keeper`: whoever cancels us meanwhile must be heard, and not the keeper.
             await asyncio.wait([keeper])
 
-    async def _keep(self, holding: Holding) -> None:
-        while True:
-            await asyncio.sleep(holding.touch_every_s)
-            try:
-                await self._do(calls.touch(holding.message, None))
-                holding.extend(time.monotonic())
-            except LockLostError:
-                holding.lose()
-                return
-            except ClientError as error:
-                log.warning("message %s could not be touched: %s", holding.message.id, error)
-
-    async def _settle(self, call: Call[Any], holding: Holding) -> None:
-        """Say what became of a message; a lost answer is asked for until the lease is over."""
-        patience = Patience()
-        while True:
-            try:
-                await self._do(call)
-            except PASSING as error:
-                if holding.is_over(time.monotonic()):
-                    log.warning("message %s will come again: %s", holding.message.id, error)
-                    return
-                await asyncio.sleep(patience.pause_s(error))
-            except ClientError as error:
-                log.warning("message %s was not settled: %s", holding.message.id, error)
-                return
-            else:
-                return
+    async def _run(self, steps: Steps[Result]) -> Result:
+        """Carry steps out and return their result."""
+        go_on: Callable[[], Call[Any] | Pause] = partial(next, steps)
+        try:
+            while True:
+                step = go_on()
+                if isinstance(step, Pause):
+                    await asyncio.sleep(step.seconds)
+                    go_on = partial(next, steps)
+                    continue
+                try:
+                    go_on = partial(steps.send, await self._do(step))
+                except ClientError as error:
+                    go_on = partial(steps.throw, error)
+        except StopIteration as ended:
+            return ended.value  # type: ignore[no-any-return]  # of these steps
 
     async def _do(self, call: Call[Result]) -> Result:
         try:

@@ -1,34 +1,42 @@
 """The client that blocks. Safe for threads; each call takes a connection of its own from a pool."""
 
-import logging
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from datetime import datetime
-from typing import Any, Final, Self, TypeVar
+from functools import partial
+from typing import Any, Final, Self, TypeVar, Unpack
 
 import httpx
 
 from stanchion_client import calls
-from stanchion_client.calls import WAIT_DEFAULT_S, Call, Wish
-from stanchion_client.errors import ClientError, LockLostError, UnreachableError
+from stanchion_client.calls import Call, Wish, WishOptions
+from stanchion_client.errors import ClientError, UnreachableError
 from stanchion_client.event_lines import RECONNECT_S, SILENCE_MAX_S, EventReader
 from stanchion_client.facts import (
     Event,
     Message,
     NewMessage,
+    NewMessageOptions,
     Outcome,
     Queued,
     QueueStatus,
     Returned,
 )
 from stanchion_client.transport import answer_of, headers_of, patience_for, refusal_of
-from stanchion_client.working import PASSING, Holding, Patience, Work, reason_of
+from stanchion_client.working import (
+    Holding,
+    Patience,
+    Pause,
+    Steps,
+    Work,
+    keep,
+    next_message,
+    settle,
+)
 
 Result = TypeVar("Result")
-
-log: Final = logging.getLogger("stanchion_client")
 
 
 class Client:
@@ -52,81 +60,56 @@ class Client:
         """Close the connections."""
         self._http.close()
 
-    def enqueue(
-        self,
-        payload: Mapping[str, Any],
-        *,
-        type: str | None = None,  # noqa: A002  # the wire's word
-        priority: int = 0,
-        max_attempts: int | None = None,
-        ack_timeout_s: int | None = None,
-    ) -> Queued:
+    def enqueue(self, payload: Mapping[str, Any], **options: Unpack[NewMessageOptions]) -> Queued:
         """Store a message; it is on disk when this returns."""
-        message = NewMessage(
-            payload=payload,
-            type=type,
-            priority=priority,
-            max_attempts=max_attempts,
-            ack_timeout_s=ack_timeout_s,
-        )
-        return self._do(calls.enqueue(message))
+        return self._do(calls.enqueue(NewMessage(payload=payload, **options)))
 
     def enqueue_many(self, messages: Sequence[NewMessage]) -> list[str]:
         """Store messages, all or none; return their ids in order."""
         return self._do(calls.enqueue_many(messages))
 
-    def receive(
-        self,
-        *,
-        timeout_s: int = WAIT_DEFAULT_S,
-        type: str | None = None,  # noqa: A002  # the wire's word
-        consumer_id: str | None = None,
-        ack_timeout_s: int | None = None,
-    ) -> Message | None:
+    def receive(self, **wish: Unpack[WishOptions]) -> Message | None:
         """Lease the next message, waiting up to `timeout_s`; None if none came."""
-        wish = Wish(
-            timeout_s=timeout_s, type=type, consumer_id=consumer_id, ack_timeout_s=ack_timeout_s
-        )
-        return self._do(calls.receive(wish))
+        return self._do(calls.receive(Wish(**wish)))
 
-    def receive_many(
-        self,
-        count: int,
-        *,
-        timeout_s: int = WAIT_DEFAULT_S,
-        type: str | None = None,  # noqa: A002  # the wire's word
-        consumer_id: str | None = None,
-        ack_timeout_s: int | None = None,
-    ) -> list[Message]:
+    def receive_many(self, count: int, **wish: Unpack[WishOptions]) -> list[Message]:
         """Lease up to `count` messages, waiting up to `timeout_s` for the first."""
-        wish = Wish(
-            timeout_s=timeout_s, type=type, consumer_id=consumer_id, ack_timeout_s=ack_timeout_s
-        )
-        return self._do(calls.receive_many(count, wish))
+        return self._do(calls.receive_many(count, Wish(**wish)))
 
     def ack(self, message: Message) -> datetime:
         """End a lease with success; return when. A repeat is answered alike."""
         return self._do(calls.ack(message))
 
+    def ack_next(self, message: Message, **wish: Unpack[WishOptions]) -> Message | None:
+        """End a lease with success and lease the next message, in one request.
+
+        None means that none came in time; the message is acknowledged all the same.
+        """
+        return self._do(calls.ack_next(message, Wish(**wish)))
+
     def ack_many(self, messages: Sequence[Message]) -> list[Outcome]:
         """End leases with success, each for itself."""
         return self._do(calls.ack_many(messages))
 
-    def nack(self, message: Message, error: str | None = None) -> Returned:
-        """Give a message back."""
-        return self._do(calls.nack(message, error))
+    def nack(
+        self, message: Message, error: str | None = None, *, delay_s: int | None = None
+    ) -> Returned:
+        """Give a message back; for `delay_s` nobody gets it."""
+        return self._do(calls.nack(message, error, delay_s))
 
-    def nack_many(self, messages: Sequence[Message], error: str | None = None) -> list[Outcome]:
+    def nack_many(
+        self, messages: Sequence[Message], error: str | None = None, *, delay_s: int | None = None
+    ) -> list[Outcome]:
         """Give messages back for one reason, each for itself."""
-        return self._do(calls.nack_many(messages, error))
+        return self._do(calls.nack_many(messages, error, delay_s))
 
     def touch(self, message: Message, extend_s: int | None = None) -> datetime:
         """Let a lease end `extend_s` from now, by default after its own length; return when."""
         return self._do(calls.touch(message, extend_s))
 
-    def status(self) -> QueueStatus:
-        """Return the queue in detail."""
-        return self._do(calls.status())
+    def status(self, queue: str | None = None) -> QueueStatus:
+        """Return one queue in detail, or all together."""
+        return self._do(calls.status(queue))
 
     def events(self, last_id: str | None = None) -> Iterator[Event]:
         """Yield what happens, from after `last_id` on; comes back by itself and misses nothing.
@@ -161,32 +144,24 @@ class Client:
         """
         stop, wish, patience = stop or threading.Event(), (work or Work()).wish, Patience()
         while not stop.is_set():
-            try:
-                message = self._do(calls.receive(wish))
-            except PASSING as error:
-                log.warning("no message can be received: %s", error)
-                stop.wait(patience.pause_s(error))
-                continue
-            patience.renew()
+            message = self._run(next_message(wish, patience), stop)
             if message is not None:
                 self._handle(handler, Holding(message, time.monotonic()))
 
     def _handle(self, handler: Callable[[Message], object], holding: Holding) -> None:
-        message = holding.message
+        failure: Exception | None = None
         with self._kept(holding):
             try:
-                handler(message)
+                handler(holding.message)
             except Exception as error:  # noqa: BLE001  # it is the handler's
-                log.info("message %s is given back: %r", message.id, error)
-                self._settle(calls.nack(message, reason_of(error)), holding)
-            else:
-                self._settle(calls.ack(message), holding)
+                failure = error
+            self._run(settle(holding, failure), threading.Event())
 
     @contextmanager
     def _kept(self, holding: Holding) -> Iterator[None]:
         """Touch a message again and again meanwhile."""
         done = threading.Event()
-        keeper = threading.Thread(target=self._keep, args=(holding, done), daemon=True)
+        keeper = threading.Thread(target=self._run, args=(keep(holding), done), daemon=True)
         keeper.start()
         try:
             yield
@@ -194,34 +169,23 @@ class Client:
             done.set()
             keeper.join()
 
-    def _keep(self, holding: Holding, done: threading.Event) -> None:
-        while not done.wait(holding.touch_every_s):
-            try:
-                self._do(calls.touch(holding.message, None))
-                holding.extend(time.monotonic())
-            except LockLostError:
-                if not done.is_set():
-                    holding.lose()
-                return
-            except ClientError as error:
-                log.warning("message %s could not be touched: %s", holding.message.id, error)
-
-    def _settle(self, call: Call[Any], holding: Holding) -> None:
-        """Say what became of a message; a lost answer is asked for until the lease is over."""
-        patience = Patience()
-        while True:
-            try:
-                self._do(call)
-            except PASSING as error:
-                if holding.is_over(time.monotonic()):
-                    log.warning("message %s will come again: %s", holding.message.id, error)
-                    return
-                threading.Event().wait(patience.pause_s(error))
-            except ClientError as error:
-                log.warning("message %s was not settled: %s", holding.message.id, error)
-                return
-            else:
-                return
+    def _run(self, steps: Steps[Result], end: threading.Event) -> Result | None:
+        """Carry steps out and return their result; a pause in which `end` is set is the last."""
+        go_on: Callable[[], Call[Any] | Pause] = partial(next, steps)
+        try:
+            while True:
+                step = go_on()
+                if isinstance(step, Pause):
+                    if end.wait(step.seconds):
+                        return None
+                    go_on = partial(next, steps)
+                    continue
+                try:
+                    go_on = partial(steps.send, self._do(step))
+                except ClientError as error:
+                    go_on = partial(steps.throw, error)
+        except StopIteration as ended:
+            return ended.value  # type: ignore[no-any-return]  # of these steps
 
     def _do(self, call: Call[Result]) -> Result:
         try:

@@ -3,9 +3,10 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Final, Generic, TypeVar
+from typing import Any, Final, Generic, TypedDict, TypeVar
 
 from stanchion_client.facts import (
+    DEFAULT_QUEUE,
     Counts,
     Message,
     NewMessage,
@@ -43,17 +44,28 @@ class Wish:
     type: str | None = None
     consumer_id: str | None = None
     ack_timeout_s: int | None = None
+    queue: str = DEFAULT_QUEUE
 
     @property
     def query(self) -> dict[str, str | int]:
         """Return the parameters of a dequeue."""
-        query = {
-            "timeout": self.timeout_s,
-            "type": self.type,
-            "consumer_id": self.consumer_id,
-            "ack_timeout_seconds": self.ack_timeout_s,
-        }
-        return {name: value for name, value in query.items() if value is not None}
+        return _given(
+            timeout=self.timeout_s,
+            type=self.type,
+            consumer_id=self.consumer_id,
+            ack_timeout_seconds=self.ack_timeout_s,
+            queue=_other_queue(self.queue),
+        )
+
+
+class WishOptions(TypedDict, total=False):
+    """The fields of `Wish`, for those who name them in a call."""
+
+    timeout_s: int
+    type: str | None
+    consumer_id: str | None
+    ack_timeout_s: int | None
+    queue: str
 
 
 def enqueue(message: NewMessage) -> Call[Queued]:
@@ -104,6 +116,17 @@ def ack(message: Message) -> Call[datetime]:
     )
 
 
+def ack_next(message: Message, wish: Wish) -> Call[Message | None]:
+    """End a lease with success, and lease the next message; None if none comes in time."""
+    return Call(
+        method="POST",
+        path="/api/queue/ack",
+        body={**_held(message), "next": wish.query},
+        read=lambda told: None if told["next"] is None else _read_message(told["next"]),
+        waits_s=wish.timeout_s,
+    )
+
+
 def ack_many(messages: Sequence[Message]) -> Call[list[Outcome]]:
     """End leases with success, each for itself."""
     return Call(
@@ -114,12 +137,15 @@ def ack_many(messages: Sequence[Message]) -> Call[list[Outcome]]:
     )
 
 
-def nack(message: Message, error: str | None) -> Call[Returned]:
+def nack(message: Message, error: str | None, delay_s: int | None = None) -> Call[Returned]:
     """Give a message back."""
     return Call(
         method="POST",
         path=f"/api/queue/message/{message.id}/nack",
-        body={"lock_token": message.lock_token, **_given(error=error)},
+        body={
+            "lock_token": message.lock_token,
+            **_given(error=error, delay_seconds=delay_s),
+        },
         read=lambda told: Returned(
             id=told["id"],
             status=told["status"],
@@ -129,12 +155,15 @@ def nack(message: Message, error: str | None) -> Call[Returned]:
     )
 
 
-def nack_many(messages: Sequence[Message], error: str | None) -> Call[list[Outcome]]:
+def nack_many(
+    messages: Sequence[Message], error: str | None, delay_s: int | None = None
+) -> Call[list[Outcome]]:
     """Give messages back, each for itself."""
+    said = _given(error=error, delay_seconds=delay_s)
     return Call(
         method="POST",
         path="/api/queue/nack/batch",
-        body={"messages": [{**_held(each), **_given(error=error)} for each in messages]},
+        body={"messages": [{**_held(each), **said} for each in messages]},
         read=_read_outcomes,
     )
 
@@ -149,9 +178,10 @@ def touch(message: Message, extend_s: int | None) -> Call[datetime]:
     )
 
 
-def status() -> Call[QueueStatus]:
-    """Ask for the queue in detail."""
-    return Call(method="GET", path="/api/queue/status", read=_read_status)
+def status(queue: str | None) -> Call[QueueStatus]:
+    """Ask for one queue, or all together, in detail."""
+    query = _given(queue=queue)
+    return Call(method="GET", path="/api/queue/status", query=query, read=_read_status)
 
 
 def _given(**values: Any) -> dict[str, Any]:
@@ -165,7 +195,15 @@ def _new(message: NewMessage) -> dict[str, Any]:
         priority=message.priority,
         max_attempts=message.max_attempts,
         ack_timeout_seconds=message.ack_timeout_s,
+        queue=_other_queue(message.queue),
+        delay_seconds=message.delay_s or None,
+        group_key=message.group_key,
     )
+
+
+def _other_queue(name: str) -> str | None:
+    """Return what is said of a queue: nothing of the default, as before there were others."""
+    return None if name == DEFAULT_QUEUE else name
 
 
 def _held(message: Message) -> dict[str, str]:
@@ -177,7 +215,12 @@ def _moment(text: str) -> datetime:
 
 
 def _read_queued(told: Any) -> Queued:
-    return Queued(id=told["id"], created_at=_moment(told["created_at"]))
+    due_at = told.get("due_at")
+    return Queued(
+        id=told["id"],
+        created_at=_moment(told["created_at"]),
+        due_at=None if due_at is None else _moment(due_at),
+    )
 
 
 def _read_message(told: Any) -> Message:
@@ -192,6 +235,7 @@ def _read_message(told: Any) -> Message:
         max_attempts=told["max_attempts"],
         created_at=_moment(told["created_at"]),
         dequeued_at=_moment(told["dequeued_at"]),
+        group_key=told.get("group_key"),
     )
 
 
@@ -216,6 +260,7 @@ def _read_status(told: Any) -> QueueStatus:
             acknowledged=counts["acknowledged"],
             dead=counts["dead"],
             archived=counts["archived"],
+            delayed=counts.get("delayed", 0),
         ),
         by_type={
             name: TypeCounts(queued=each["queued"], processing=each["processing"])

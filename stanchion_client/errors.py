@@ -42,7 +42,7 @@ class UnauthorizedError(RefusedError):
 
 
 class NotFoundError(RefusedError):
-    """There is no such message."""
+    """There is no such message, or no such queue."""
 
 
 class LockLostError(RefusedError):

@@ -3,7 +3,9 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Final, TypedDict
+
+DEFAULT_QUEUE: Final = "default"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -15,14 +17,30 @@ class NewMessage:
     priority: int = 0  # 9 is delivered first
     max_attempts: int | None = None
     ack_timeout_s: int | None = None
+    queue: str = DEFAULT_QUEUE
+    delay_s: int = 0  # nobody gets it before
+    group_key: str | None = None  # those with one key are given out one after the other
+
+
+class NewMessageOptions(TypedDict, total=False):
+    """The fields of `NewMessage` beside its payload, for those who name them in a call."""
+
+    type: str | None
+    priority: int
+    max_attempts: int | None
+    ack_timeout_s: int | None
+    queue: str
+    delay_s: int
+    group_key: str | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Queued:
-    """A message that is on disk."""
+    """A message that is on disk; `due_at` is when it may be given out, None for at once."""
 
     id: str
     created_at: datetime
+    due_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,6 +57,7 @@ class Message:
     max_attempts: int
     created_at: datetime
     dequeued_at: datetime
+    group_key: str | None = None
 
     @property
     def lease_s(self) -> float:
@@ -48,7 +67,7 @@ class Message:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Returned:
-    """A message that was given back: `queued` again, or `dead` after its last attempt."""
+    """A message that was given back: `queued` or `delayed`, or `dead` after its last attempt."""
 
     id: str
     status: str
@@ -80,6 +99,7 @@ class Counts:
     acknowledged: int
     dead: int
     archived: int
+    delayed: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

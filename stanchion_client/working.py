@@ -1,14 +1,27 @@
-"""What the loops of a worker have in common: what they wait for, and when they try again."""
+"""What a worker does step by step; each client carries the steps out, and waits in its own way."""
 
+import logging
+import time
+from collections.abc import Generator
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final, TypeVar
 
-from stanchion_client.calls import Wish
-from stanchion_client.errors import ClientError, OverloadedError, UnreachableError
-from stanchion_client.facts import Message
+from stanchion_client import calls
+from stanchion_client.calls import Call, Wish
+from stanchion_client.errors import (
+    ClientError,
+    LockLostError,
+    OverloadedError,
+    UnreachableError,
+)
+from stanchion_client.facts import DEFAULT_QUEUE, Message
+
+Result = TypeVar("Result")
+
+log: Final = logging.getLogger("stanchion_client")
 
 # These pass by themselves.
-PASSING: Final = (UnreachableError, OverloadedError)
+_PASSING: Final = (UnreachableError, OverloadedError)
 _PAUSE_FIRST_S: Final = 0.5
 _PAUSE_MAX_S: Final = 15.0
 _TOUCHES_A_LEASE: Final = 3
@@ -30,6 +43,7 @@ class Work:
     consumer_id: str | None = None
     ack_timeout_s: int | None = None
     wait_s: int = 10
+    queue: str = DEFAULT_QUEUE
 
     @property
     def wish(self) -> Wish:
@@ -39,7 +53,19 @@ class Work:
             type=self.type,
             consumer_id=self.consumer_id,
             ack_timeout_s=self.ack_timeout_s,
+            queue=self.queue,
         )
+
+
+@dataclass(frozen=True, slots=True)
+class Pause:
+    """A step in which nothing is done for so long."""
+
+    seconds: float
+
+
+# Each call is answered by `send` with its result, or by `throw` with a ClientError.
+Steps = Generator[Call[Any] | Pause, Any, Result]
 
 
 @dataclass(slots=True)
@@ -81,7 +107,56 @@ class Holding:
         return now_s >= self._over_at_s
 
 
-def reason_of(error: BaseException) -> str:
+def next_message(wish: Wish, patience: Patience) -> Steps[Message | None]:
+    """Ask for a message once; what passes by itself is waited for."""
+    try:
+        message: Message | None = yield calls.receive(wish)
+    except _PASSING as error:
+        log.warning("no message can be received: %s", error)
+        yield Pause(patience.pause_s(error))
+        return None
+    patience.renew()
+    return message
+
+
+def keep(holding: Holding) -> Steps[None]:
+    """Touch a message again and again, until others have it."""
+    while True:
+        yield Pause(holding.touch_every_s)
+        try:
+            yield calls.touch(holding.message, None)
+        except LockLostError:
+            holding.lose()
+            return
+        except ClientError as error:
+            log.warning("message %s could not be touched: %s", holding.message.id, error)
+        else:
+            holding.extend(time.monotonic())
+
+
+def settle(holding: Holding, error: BaseException | None) -> Steps[None]:
+    """Say what became of a message; a lost answer is asked for until the lease is over."""
+    message, patience = holding.message, Patience()
+    call: Call[Any] = calls.ack(message)
+    if error is not None:
+        log.info("message %s is given back: %r", message.id, error)
+        call = calls.nack(message, _reason_of(error))
+    while True:
+        try:
+            yield call
+        except _PASSING as refusal:
+            if holding.is_over(time.monotonic()):
+                log.warning("message %s will come again: %s", message.id, refusal)
+                return
+            yield Pause(patience.pause_s(refusal))
+        except ClientError as refusal:
+            log.warning("message %s was not settled: %s", message.id, refusal)
+            return
+        else:
+            return
+
+
+def _reason_of(error: BaseException) -> str:
     """Return why a message is given back, for whoever looks at dead ones."""
     if isinstance(error, RejectMessage):
         return str(error)[:_REASON_MAX]

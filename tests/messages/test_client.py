@@ -124,6 +124,59 @@ def test_many_go_through(client: Any) -> None:
     assert client.receive_many(1, timeout_s=0)[0].attempt_count == 2
 
 
+def test_queues_are_apart(client: Any, http: httpx.Client) -> None:
+    http.put("/api/queue/queues/mail", json={}).raise_for_status()
+    here = client.enqueue({"n": 1})
+    there = client.enqueue({"n": 2}, queue="mail")
+    client.enqueue_many([NewMessage(payload={"n": 3}, queue="mail")])
+
+    assert client.receive(queue="mail").id == there.id
+    assert [message.payload["n"] for message in client.receive_many(9, queue="mail")] == [3]
+    assert client.receive().id == here.id
+    assert client.status("mail").counts.processing == 2
+    assert client.status().counts.processing == 3
+    with pytest.raises(NotFoundError) as missing:
+        client.enqueue({}, queue="mial")
+    assert missing.value.code == "QUEUE_NOT_FOUND"
+
+
+def test_delays_are_asked_for(client: Any) -> None:
+    delayed = client.enqueue({"n": 1}, delay_s=600)
+    client.enqueue_many([NewMessage(payload={"n": n}) for n in range(3)])
+    one, *others = client.receive_many(9)
+
+    returned = client.nack(one, "later", delay_s=600)
+    outcomes = client.nack_many(others, delay_s=600)
+
+    assert (delayed.due_at - delayed.created_at).total_seconds() == 600
+    assert {returned.status, *(outcome.status for outcome in outcomes)} == {"delayed"}
+    assert client.status().counts.delayed == 4
+    assert client.receive(timeout_s=0) is None
+
+
+def test_those_of_a_group_come_one_after_the_other(client: Any) -> None:
+    client.enqueue_many([NewMessage(payload={"n": n}, group_key="g") for n in range(2)])
+    first = client.receive()
+
+    assert first.group_key == "g"
+    assert client.receive(timeout_s=0) is None
+    client.ack(first)
+    assert client.receive().payload == {"n": 1}
+
+
+def test_ack_brings_the_next_message(client: Any) -> None:
+    client.enqueue_many([NewMessage(payload={"n": n}, type="a") for n in range(2)])
+    message = client.receive(type="a")
+
+    following = client.ack_next(message, type="a", ack_timeout_s=77)
+
+    assert (following.payload, following.lease_s) == ({"n": 1}, 77)
+    assert client.ack_next(following, timeout_s=0) is None
+    assert client.status().counts.acknowledged == 2
+    with pytest.raises(TypeError):
+        client.receive(colour="red")
+
+
 def test_status_counts(client: Any) -> None:
     client.enqueue_many([NewMessage(payload={}, type="a", max_attempts=1)] * 3)
     message = client.receive()
@@ -274,6 +327,23 @@ def test_worker_handles_and_gives_back(system: System, http: httpx.Client, worke
         wait_until(lambda: counts(http)["dead"] == 1, "one is dead")
 
     assert sorted(seen) == [(0, 1), (1, 1), (1, 2), (2, 1), (2, 2), (3, 1)]
+
+
+def test_worker_takes_from_its_queue(system: System, http: httpx.Client) -> None:
+    http.put("/api/queue/queues/mail", json={}).raise_for_status()
+    seen: list[Any] = []
+    stop = threading.Event()
+
+    def handle(message: Message) -> None:
+        seen.append(message.payload["n"])
+        stop.set()
+
+    with Client(system.url) as client:
+        client.enqueue({"n": 1})
+        client.enqueue({"n": 2}, queue="mail")
+        client.work(handle, Work(queue="mail", wait_s=1), stop=stop)
+
+    assert seen == [2]
 
 
 @WORKERS

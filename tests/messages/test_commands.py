@@ -52,6 +52,17 @@ def test_message_is_put_in(command: Command, http: httpx.Client) -> None:
     assert first["priority"] == 4
 
 
+def test_message_is_put_into_a_queue_for_later(command: Command, http: httpx.Client) -> None:
+    http.put("/api/queue/queues/mail", json={}).raise_for_status()
+    put(http)
+
+    command("messages", "put", "{}", "--queue", "mail", "--delay", "600")
+
+    _, facts, _ = command("messages", "stats", "--queue", "mail", "--json")
+    told = json.loads(facts)["counts"]
+    assert (told["queued"], told["delayed"]) == (0, 1)
+
+
 def test_stats_count(command: Command, http: httpx.Client) -> None:
     for kind in ("mail", "mail", None):
         put(http, **({"type": kind} if kind else {}))

@@ -103,6 +103,51 @@ def test_type_is_chosen_in_the_address(system: System, http: httpx.Client) -> No
         assert receive(client, 1)[0]["id"] == wanted["id"]
 
 
+def test_queue_is_chosen_in_the_address(system: System, http: httpx.Client) -> None:
+    http.put("/api/queue/queues/mail", json={}).raise_for_status()
+    put(http)
+    wanted = put(http, queue="mail")
+    with stream(system, "queue=mail") as client:
+        [message] = receive(client, 1)
+        put(http)
+        later = put(http, queue="mail")
+
+        assert message["id"] == wanted["id"]
+        assert receive(client, 1)[0]["id"] == later["id"]
+        assert settle(client, "ack", [{"id": message["id"]}])[0]["status"] == "acknowledged"
+
+
+def test_queue_that_nobody_made_or_that_is_deleted_closes(
+    system: System, http: httpx.Client
+) -> None:
+    http.put("/api/queue/queues/mail", json={}).raise_for_status()
+    with stream(system, "queue=mial") as lost, stream(system, "queue=mail") as client:
+        assert lost.next("error")["data"]["code"] == "QUEUE_NOT_FOUND"
+        assert lost.closed() == 4400
+        wait_until(lambda: waiting_consumers(http) == 1, "it waits")
+
+        http.delete("/api/queue/queues/mail").raise_for_status()
+
+        assert client.next("error")["data"]["code"] == "QUEUE_NOT_FOUND"
+        assert client.closed() == 4400
+
+
+def test_message_that_is_given_back_with_a_delay_comes_later(
+    system: System, http: httpx.Client
+) -> None:
+    put(http)
+    with stream(system) as client:
+        [first] = receive(client, 1)
+
+        [outcome] = settle(client, "nack", [{"id": first["id"], "delay_seconds": 1}])
+        [again] = receive(client, 1)
+
+        assert outcome["status"] == "delayed"
+        assert (again["id"], again["attempt_count"]) == (first["id"], 2)
+        taken, came = (datetime.fromisoformat(each["dequeued_at"]) for each in (first, again))
+        assert (came - taken).total_seconds() >= 1
+
+
 def test_no_more_than_prefetch_are_held(system: System, http: httpx.Client) -> None:
     ids = put_many(http, 10)
     with stream(system, "prefetch=4") as client:
@@ -388,6 +433,7 @@ def test_smaller_prefetch_counts_at_once(system: System, http: httpx.Client) -> 
         ("prefetch=-1", "prefetch"),
         ("ack_timeout_seconds=99999", "ack_timeout_seconds"),
         ("at_close=dance", "at_close"),
+        ("queue=a/b", "queue"),
         ("colour=red", "colour"),
         ("type=a&type=b", "type"),
     ],
