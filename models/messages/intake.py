@@ -1,7 +1,7 @@
 """Taking in new messages: a whole transaction of statements, rules and counters."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import chain
 from typing import Final
 
@@ -138,6 +138,12 @@ class _Taking:
         return ids
 
 
+def _set_anew(first: NewMessage, new: NewMessage) -> NewMessage:
+    """Return a message as a repeat in the same transaction wants it; see `once.replace`."""
+    delay_ms = new.delay_ms or first.delay_ms if first.delay_ms else 0
+    return replace(first, payload=new.payload, delay_ms=delay_ms)
+
+
 @dataclass(slots=True)
 class _Plan:
     """Where each message of a transaction comes from.
@@ -159,6 +165,8 @@ class _Plan:
                 places.append((first.ids[0], first.created_at_ms))
                 repeated.add(turn)
             elif (equal := repeats.remember(new, len(self.stored))) is not None:
+                if new.once is not None and new.once.replaces:
+                    self.stored[equal] = _set_anew(self.stored[equal], new)
                 places.append(equal)
                 repeated.add(turn)
             else:

@@ -168,3 +168,12 @@ def test_wire_answers_a_repeated_request_as_the_first(http: httpx.Client, path: 
     assert (other.status_code, other.json()["code"]) == (409, "IDEMPOTENCY_KEY_REUSED")
     empty = http.post(f"/api/queue/{path}", json=body, headers={"Idempotency-Key": ""})
     assert list(empty.json()["details"]) == ["Idempotency-Key"]
+
+
+async def test_the_last_of_equal_names_in_one_transaction_replaces(queue: Queue) -> None:
+    once = Once("a", 60_000, replaces=True)
+    first, second = await queue.put(NewMessage("1", once=once), NewMessage("2", once=once))
+    assert first == second
+    lease = await queue.take()
+    assert lease
+    assert lease.payload == "2"
