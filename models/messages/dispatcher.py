@@ -36,8 +36,8 @@ class Dispatcher:
     """Gives messages to consumers, first come first served among those who ask for the same.
 
     `leased` is told of leases after their commit and once somebody takes them, `lapsed` of the
-    messages found whose lease had run out, `became_due` that some came into their lines whose
-    time had come. `recheck_s` may be changed at any time.
+    messages found whose lease had run out, `let_in` that some came into their lines again, since
+    their time had come or nobody took them. `recheck_s` may be changed at any time.
     """
 
     def __init__(
@@ -51,7 +51,7 @@ class Dispatcher:
         waiters_max: int,
         leased: Callable[[Sequence[Lease]], None],
         lapsed: Callable[[Sequence[Returned]], None],
-        became_due: Callable[[], None],
+        let_in: Callable[[], None],
     ) -> None:
         self.recheck_s = 5.0
         self.waiter_count = 0
@@ -63,7 +63,7 @@ class Dispatcher:
         self._waiters_max: Final = waiters_max
         self._leased: Final = leased
         self._lapsed: Final = lapsed
-        self._became_due: Final = became_due
+        self._let_in: Final = let_in
         self._lines: Final = Lines()
         self._marks: Final = Marks()
         self._watch: Final = LapseWatch()
@@ -206,7 +206,7 @@ class Dispatcher:
             self._lapsed(claim.lapsed)
         if claim.due:
             self._marks.lower(claim.due)
-            self._became_due()
+            self._let_in()
         if claim.first_turn_ms is not None:  # as for any other message that came for later
             self._delays = LapseWatch()
             self._next_due_ms = min(self._next_due_ms or claim.first_turn_ms, claim.first_turn_ms)
@@ -262,6 +262,7 @@ class Dispatcher:
                 break
         self._marks.lower([given.id for given in untaken])
         self._try_all()
+        self._let_in()  # whoever waits in another process found nothing meanwhile
 
     def _set_alarm(self) -> None:
         """Arrange the next try of those who wait: at the end of a lease, or at the recheck."""

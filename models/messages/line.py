@@ -128,10 +128,10 @@ class Lines:
     def take_off(self, count_max: int) -> list[list[Waiter]]:
         """Take out waiters worth a try, for up to `count_max` messages in all.
 
-        Grouped by line, first come first.
+        Grouped by line, first come first; a line that was served goes behind the others.
         """
         groups: list[list[Waiter]] = []
-        for line in self._lines.values():
+        for key, line in list(self._lines.items()):
             group: list[Waiter] = []
             # How many a waiter is tried for is its own wish: more may be there than is known of.
             while line.waiting and line.asked > 0 and count_max > 0:
@@ -141,6 +141,7 @@ class Lines:
                 group.append(waiter)
             if group:
                 groups.append(group)
+                self._lines[key] = self._lines.pop(key)
                 if not line.waiting:
                     line.asked = 0
         return groups

@@ -101,7 +101,7 @@ class MessageService:
             waiters_max=limits.long_polls_max,
             leased=self._tell_leased,
             lapsed=self._tell_lapsed,
-            became_due=self._tell_due,
+            let_in=self._tell_let_in,
         )
         self.queues: Final = Queues(
             database, self._registry, shard=shard + 7, changed=self._tell_changed
@@ -234,7 +234,7 @@ class MessageService:
         self._dispatcher.wake(None)
         self._publisher.wake(facts.DOMAIN, None)
 
-    def _tell_due(self) -> None:
+    def _tell_let_in(self) -> None:
         self._publisher.wake(facts.DOMAIN, None)
 
     def _tell(self, events: list[Event], arrived: dict[LineKey, int]) -> None:

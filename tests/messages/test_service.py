@@ -11,6 +11,7 @@ from sqlalchemy import text
 
 from models.database import Database
 from models.errors import LimitError, UnavailableError
+from models.messages.policies import QueueSettings
 from models.messages.rules import (
     Extension,
     Held,
@@ -505,6 +506,43 @@ async def test_leases_given_back_are_as_if_they_had_never_been(queue: Queue) -> 
     again = await queue.take()
     assert again is not None
     assert (again.id, again.attempt_count) == (leases[0].id, 1)
+
+
+async def test_leases_given_back_are_told_to_other_processes(queue: Queue) -> None:
+    await queue.put(NewMessage("{}"))
+    lease = await queue.take()
+    assert lease is not None
+    queue.recorder.arrivals.clear()
+
+    await queue.service.give_back([lease])
+
+    assert queue.recorder.arrivals == [None]
+
+
+async def test_a_busy_line_does_not_starve_the_others(queue: Queue) -> None:
+    for name in ("busy", "calm"):
+        await queue.service.queues.create(name, QueueSettings(), now_ms=queue.now_ms)
+    await queue.put(*[NewMessage("{}", queue="busy")] * 4_000)
+    await queue.put(NewMessage("{}", queue="calm"))
+    taken: list[str] = []
+
+    async def keep_asking(consumer: str) -> None:
+        while True:
+            wishes = [
+                LeaseRequest(consumer, f"lt_{consumer}_{len(taken)}_{n}", queue="busy")
+                for n in range(500)
+            ]
+            if not await queue.service.lease_many(wishes, timeout_s=0, caller=Listener()):
+                return
+            taken.append("busy")
+
+    async def ask_once() -> None:
+        assert await queue.take(queue="calm")
+        taken.append("calm")
+
+    await asyncio.gather(keep_asking("one"), keep_asking("two"), keep_asking("three"), ask_once())
+
+    assert taken.index("calm") < 4
 
 
 async def test_many_are_settled_each_for_itself(queue: Queue) -> None:
