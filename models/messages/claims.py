@@ -1,7 +1,7 @@
 """One try to serve waiting consumers, within one transaction, in a thread of the database."""
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -10,14 +10,14 @@ from sqlalchemy import Connection
 from models.messages.marks import Look, Start, is_cheap
 from models.messages.policies import NO_SETTINGS, QueueSettings
 from models.messages.registry import Registry
-from models.messages.restraints import restrain
+from models.messages.restraints import TURN_KEPT_MS, restrain
 from models.messages.rules import Lease, LeaseRequest, Returned, Tally, lane_of
 from models.messages.statements.counts import bump
 from models.messages.statements.delays import collect_due, first_due_at_ms
 from models.messages.statements.lease import lease, lines_with_messages, newest_id
 from models.messages.statements.parameters import is_sqlite
 from models.messages.statements.queues import hold
-from models.messages.statements.rates import set_aside
+from models.messages.statements.rates import has_turns, hold_rates, set_aside
 from models.messages.statements.settle import collect_lapsed, first_lease_end_ms
 from models.messages.watch import LapseWatch
 
@@ -78,6 +78,11 @@ class Claims:
         """
         now_ms = self._clock()
         tally = Tally()
+        queues = {group[0].queue for group in groups}
+        settings = self._settings(connection, queues, now_ms)
+        held = _hold(
+            connection, [name for name in queues & settings.keys() if _holds(settings[name])]
+        )
         lapsed: list[Returned] = []
         looked, look_ms = None, 0.0
         if watches.leases.is_due(now_ms):
@@ -95,8 +100,6 @@ class Claims:
                 due = collect_due(connection, count=self._rows_max, now_ms=now_ms, tally=tally)
                 first_ms = first_due_at_ms(connection)
             looked_for_due = (now_ms, first_ms)
-        queues = {group[0].queue for group in groups}
-        settings = self._settings(connection, queues, now_ms)
         back = min([*due, *(message.id for message in lapsed)], default=None)
         tries = [
             (group, start if back is None else start.lowered(back))
@@ -105,7 +108,7 @@ class Claims:
         ]
         given = _Given()
         for group, start in _promising(connection, tries):
-            of_queue = settings[group[0].queue]
+            of_queue = held.get(group[0].queue)
             given.add(connection, group, start, of_queue, now_ms=now_ms, tally=tally)
         bump(connection, self._shard + slot, tally)
         return Claim(
@@ -151,21 +154,21 @@ class _Given:
         connection: Connection,
         group: Group,
         start: Start,
-        settings: QueueSettings,
+        held: QueueSettings | None,
         *,
         now_ms: int,
         tally: Tally,
     ) -> None:
-        """Lease the next messages of a line."""
+        """Lease the next messages of a line; `held` are the settings that restrain, if any do."""
         began_s = time.monotonic()
         given = lease(connection, group, start, now_ms=now_ms, tally=tally)
         if not is_sqlite(connection):
             spent_ms = (time.monotonic() - began_s) * 1000
             self.looks.append(_look(connection, group, start, given, spent_ms))
-        if not settings.restrains:
+        if held is None:
             self.leases += given
             return
-        restrained = _Restrained(connection, group, start, now_ms=now_ms, tally=tally)
+        restrained = _Restrained(connection, group, start, held, now_ms=now_ms, tally=tally)
         self.leases += restrained.choose(given)
         self.turns += restrained.turns
         self.is_unfinished = self.is_unfinished or restrained.is_unfinished
@@ -178,38 +181,53 @@ class _Restrained:
     """
 
     def __init__(
-        self, connection: Connection, group: Group, start: Start, *, now_ms: int, tally: Tally
+        self,
+        connection: Connection,
+        group: Group,
+        start: Start,
+        settings: QueueSettings,
+        *,
+        now_ms: int,
+        tally: Tally,
     ) -> None:
         self.turns: Final[list[int]] = []
         self.is_unfinished = False
         self._connection: Final = connection
         self._group: Final = group
         self._start: Final = start
+        self._settings: Final = settings
         self._now_ms: Final = now_ms
         self._tally: Final = tally
 
     def choose(self, given: Sequence[Lease]) -> list[Lease]:
         """Return leases that may be, given the first ones."""
-        queue = self._group[0].queue
-        # Held, so that no pause ends between this look and the commit that obeys it.
-        settings = hold(self._connection, [queue]).get(queue, NO_SETTINGS)
+        queue, type_ = self._group[0].queue, self._group[0].type
         chosen: list[Lease] = []
         for turn in range(_TRIES_MAX):
             if turn:
-                set_aside(self._connection, queue, settings, count=_ASIDE_AT_ONCE)
+                set_aside(self._connection, queue, self._settings, count=_ASIDE_AT_ONCE)
                 given = self._next(chosen)
-            allowed, turn_ms = restrain(
+            ruled = restrain(
                 self._connection,
-                settings,
+                self._settings,
                 given,
-                queue=queue,
+                line=(queue, type_),
                 now_ms=self._now_ms,
                 tally=self._tally,
             )
-            chosen += allowed
-            if turn_ms is not None:
-                self.turns.append(turn_ms)
-            if len(allowed) == len(given):
+            chosen += ruled.allowed
+            if ruled.first_turn_ms is not None:
+                self.turns.append(ruled.first_turn_ms)
+            if len(ruled.allowed) == len(given):
+                return chosen
+            # Then only those may go whose turn it is: the others would all get a later one.
+            if ruled.is_spent and not has_turns(
+                self._connection,
+                queue,
+                type_,
+                since_ms=self._now_ms - TURN_KEPT_MS,
+                until_ms=self._now_ms,
+            ):
                 return chosen
         self.is_unfinished = True
         return chosen
@@ -218,6 +236,26 @@ class _Restrained:
         used = {each.lock_token for each in chosen}
         rest = [request for request in self._group if request.lock_token not in used]
         return lease(self._connection, rest, self._start, now_ms=self._now_ms, tally=self._tally)
+
+
+def _holds(settings: QueueSettings) -> bool:
+    return settings.restrains and not settings.paused
+
+
+def _hold(connection: Connection, names: Collection[str]) -> dict[str, QueueSettings]:
+    """Return the settings of queues that restrain, and hold these until the commit.
+
+    So no pause ends between this look and the commit that obeys it, and of two claims that pay by
+    rates of one queue the second waits. Before anything else is locked, and in one order: who
+    deletes a queue, or claims of several, holds it first too, so no two deadlock.
+    """
+    if not names:
+        return {}
+    held = hold(connection, names)
+    for name in sorted(held):
+        if not is_sqlite(connection) and held[name].has_rates:
+            hold_rates(connection, name, [("queue", "")])
+    return {name: held.get(name, NO_SETTINGS) for name in names}
 
 
 def _is_open(settings: QueueSettings | None) -> bool:

@@ -64,9 +64,12 @@ class QueueSettings(Struct, frozen=True, forbid_unknown_fields=True, omit_defaul
     @property
     def restrains(self) -> bool:
         """Say whether it depends on the message whether it may be delivered now."""
-        return bool(
-            self.paused_types or self.paused_keys or self.rate or self.type_rates or self.key_rate
-        )
+        return bool(self.paused_types or self.paused_keys or self.has_rates)
+
+    @property
+    def has_rates(self) -> bool:
+        """Say whether delivering has a rate."""
+        return bool(self.rate or self.type_rates or self.key_rate)
 
     def is_paused(self, type_: str | None, group_key: str | None) -> bool:
         """Say whether nobody gets messages of this type and group."""

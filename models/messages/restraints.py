@@ -16,6 +16,8 @@ from models.messages.statements import rates
 from models.messages.statements.put import put_aside, put_delayed
 from models.messages.statements.settle import take_back
 
+Line = tuple[str, str | None]  # a queue, and a type or all of them
+
 # A turn that nobody took for so long is over: else all who waited would go at once.
 TURN_KEPT_MS: Final = 2_000
 
@@ -27,6 +29,19 @@ class _Ruling:
     allowed: list[Lease] = field(default_factory=list)
     paused: list[Lease] = field(default_factory=list)
     later: dict[int, int] = field(default_factory=dict)  # when it is the turn of which, in ms
+    is_spent: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Ruled:
+    """Which leases may be, and when it is the turn of the first of those that got a later one.
+
+    `is_spent` says that a rate is which holds for every message of the line.
+    """
+
+    allowed: list[Lease]
+    first_turn_ms: int | None
+    is_spent: bool
 
 
 def restrain(
@@ -34,16 +49,14 @@ def restrain(
     settings: QueueSettings,
     leases: Sequence[Lease],
     *,
-    queue: str,
+    line: Line,
     now_ms: int,
     tally: Tally,
-) -> tuple[list[Lease], int | None]:
-    """Undo those of a queue's new leases that may not be.
-
-    Returns the others, and when it is the turn of the first of those that got a later one.
-    """
-    ruling = _rule(connection, settings, leases, queue=queue, now_ms=now_ms)
-    refused = [given for given in leases if given not in ruling.allowed]
+) -> Ruled:
+    """Undo those of a line's new leases that may not be."""
+    ruling = _rule(connection, settings, leases, line=line, now_ms=now_ms)
+    allowed = {given.id for given in ruling.allowed}
+    refused = [given for given in leases if given.id not in allowed]
     rows = take_back(connection, [Held(given.id, given.lock_token) for given in refused])
     aside = {given.id for given in ruling.paused}
     paused: list[dict[str, Any]] = []
@@ -64,7 +77,7 @@ def restrain(
     put_aside(connection, paused, WaitsFor.PAUSE)
     put_delayed(connection, later)
     rates.give_turns(connection, ruling.later)
-    return ruling.allowed, min(ruling.later.values(), default=None)
+    return Ruled(ruling.allowed, min(ruling.later.values(), default=None), ruling.is_spent)
 
 
 def _rule(
@@ -72,7 +85,7 @@ def _rule(
     settings: QueueSettings,
     leases: Sequence[Lease],
     *,
-    queue: str,
+    line: Line,
     now_ms: int,
 ) -> _Ruling:
     ruling = _Ruling()
@@ -85,7 +98,7 @@ def _rule(
         else:
             ruling.allowed.append(given)
     if rated:
-        _charge(connection, settings, rated, ruling, queue=queue, now_ms=now_ms)
+        _charge(connection, settings, rated, ruling, line=line, now_ms=now_ms)
     return ruling
 
 
@@ -95,10 +108,11 @@ def _charge(
     rated: Sequence[Lease],
     ruling: _Ruling,
     *,
-    queue: str,
+    line: Line,
     now_ms: int,
 ) -> None:
     """Let rates pay for leases: those that have or get their turn now are allowed."""
+    queue, type_ = line
     turns = rates.take_turns(connection, [given.id for given in rated])
     # A turn may come a little early: the clock of another process gave it.
     waited = {id_ for id_, turn_ms in turns.items() if turn_ms > now_ms - TURN_KEPT_MS}
@@ -116,6 +130,8 @@ def _charge(
             until_us, may_us = rate.next_us(spent_us[kind, name], now_ms * 1000)
             spent_us[kind, name] = until_us
             turn_us = max(turn_us, may_us)
+            is_of_line = kind == "queue" or (kind == "type" and type_ is not None)
+            ruling.is_spent = ruling.is_spent or (is_of_line and may_us > now_ms * 1000)
         turn_ms = -(-turn_us // 1000)
         if turn_ms <= now_ms:
             ruling.allowed.append(given)

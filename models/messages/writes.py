@@ -120,15 +120,16 @@ class Extend:
     ) -> list[int | StanchionError]:
         """Write the items."""
         del slot  # it changes no counter
-        ends = [
-            settle.extend(connection, item.held, item.extend_ms, now_ms=now_ms) for item in items
-        ]
+        ends: dict[int, int | None] = {}
+        # In the order in which others lock leases, so that no two deadlock.
+        for place, item in sorted(enumerate(items), key=lambda each: each[1].held.id):
+            ends[place] = settle.extend(connection, item.held, item.extend_ms, now_ms=now_ms)
         found = _find_missing(
-            connection, [item.held for item, end in zip(items, ends, strict=True) if end is None]
+            connection, [item.held for place, item in enumerate(items) if ends[place] is None]
         )
         return [
-            _refusal(item.held, found.get(item.held.id)) if end is None else end
-            for item, end in zip(items, ends, strict=True)
+            _refusal(item.held, found.get(item.held.id)) if (end := ends[place]) is None else end
+            for place, item in enumerate(items)
         ]
 
 

@@ -130,10 +130,12 @@ async def test_turns_that_nobody_took_are_given_anew(queue: Queue) -> None:
     """Else all who waited for their turns would go at once when a consumer comes back."""
     await arrange(queue, rate={"count": 1, "seconds": 10})
     await queue.put(*[one(lease_ms=1_000_000)] * 5)
-    assert len(await drain(queue)) == 1
+    requests = [LeaseRequest("many", f"lt_of_{n}") for n in range(5)]
+    assert len(await queue.service.lease_many(requests, timeout_s=0, caller=Listener())) == 1
+    assert await queue.counts() == {"processing": 1, "delayed": 4}
     queue.now_ms += 100_000
     assert len(await drain(queue)) == 1
-    assert await queue.counts() == {"processing": 2, "delayed": 3}
+    assert await queue.counts() == {"processing": 2, "delayed": 1, "queued": 2}
 
 
 async def test_processes_share_a_rate(database: Database) -> None:
@@ -250,3 +252,25 @@ def test_wire_sets_shows_and_takes_back(http: httpx.Client) -> None:
     ):
         assert list(http.patch(path, json=wrong).json()["details"]) == [field]
     http.delete(path)
+
+
+async def test_a_spent_rate_leaves_the_others_in_line(queue: Queue) -> None:
+    await queue.put(*[one()] * 100)
+    await arrange(queue, rate={"count": 1, "seconds": 60})
+    assert await queue.take()
+
+    assert await queue.take() is None
+    assert await queue.counts() == {"queued": 98, "delayed": 1, "processing": 1}
+
+
+async def test_whose_turn_it_is_goes_before_those_of_a_higher_priority(queue: Queue) -> None:
+    _, second = await queue.put(one(), one())
+    await arrange(queue, rate={"count": 1, "seconds": 60})
+    assert await queue.take()
+    assert await queue.take() is None  # it is the turn of the second in a minute
+
+    await queue.put(*[one(priority=9)] * 10)
+    queue.now_ms += 60_000
+    lease = await queue.take()
+    assert lease
+    assert lease.id == second

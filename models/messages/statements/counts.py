@@ -136,6 +136,14 @@ _SHARD_ROWS: Final = (
 )
 
 
+_REMOVE_ROW: Final = delete(tables.counter).where(
+    tables.counter.c.shard == bindparam("of_shard"),
+    tables.counter.c.queue == bindparam("of_queue"),
+    tables.counter.c.type == bindparam("of_type"),
+    tables.counter.c.state == bindparam("of_state"),
+)
+
+
 def fold_shard(connection: Connection, old_shard: int, shard: int) -> None:
     """Add the counters of one shard to those of another, so that shards do not pile up.
 
@@ -147,7 +155,21 @@ def fold_shard(connection: Connection, old_shard: int, shard: int) -> None:
     else:
         ordered = _SHARD_ROWS.order_by(*order)
     rows = connection.execute(ordered, {"old_shard": old_shard}).all()
-    connection.execute(delete(tables.counter).where(tables.counter.c.shard == old_shard))
+    if not rows:
+        return
+    # One by one: a row that its writer made since is not among those that are added.
+    connection.execute(
+        _REMOVE_ROW,
+        [
+            {
+                "of_shard": old_shard,
+                "of_queue": row.queue,
+                "of_type": row.type,
+                "of_state": row.state,
+            }
+            for row in rows
+        ],
+    )
     _add(connection, shard, (((row.queue, row.type, row.state), row.n) for row in rows if row.n))
 
 

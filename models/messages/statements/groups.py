@@ -60,6 +60,14 @@ def enter(connection: Connection, members: Iterable[Member]) -> list[int]:
     return [message_id for queue, key, message_id in members if holders[queue, key] != message_id]
 
 
+def hold(connection: Connection, members: Iterable[Member]) -> None:
+    """Lock groups until the commit, those to leave and those to join, all in one order.
+
+    A group that has no messages is made, led by the first of its ids.
+    """
+    enter(connection, members)
+
+
 def hold_back(connection: Connection, ids: Sequence[int]) -> None:
     """Take messages that this transaction stored out of their line, to wait behind their group."""
     if not ids:

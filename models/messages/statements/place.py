@@ -10,7 +10,7 @@ from sqlalchemy import Connection, Table
 from models.messages import tables
 from models.messages.mass import Act, ActKind
 from models.messages.rules import MessageState, Tally, WaitsFor
-from models.messages.statements.groups import advance, enter, heads_of, members_of
+from models.messages.statements.groups import advance, enter, heads_of, hold, members_of
 from models.messages.statements.put import put_aside, put_dead, put_delayed, put_ready, store
 
 Row = Mapping[str, Any]
@@ -75,20 +75,23 @@ def place(
     """
     act, placed = turns.act, Placed()
     goes_on = [(table, row) for table, row in taken if _leaves(act, row)]
-    leave(connection, goes_on, placed)
     rows = [(table, _changed(act, table, row)) for table, row in taken]
+    comers = members_of(
+        row
+        for (table, old), (_, row) in zip(taken, rows, strict=True)
+        if (act.state or _STATE_OF[table]) in _IN_GROUPS
+        and (table is tables.dead or old["queue"] != row["queue"])
+    )
+    if comers:
+        leavers = [head for table, row in goes_on for head in heads_of(table, [row])]
+        hold(connection, [*leavers, *comers])
+    leave(connection, goes_on, placed)
     for table, row in rows:
         tally.move(row["queue"], row["type"], target=act.state or _STATE_OF[table])
     if act.state is MessageState.DEAD:
         _put_dead(connection, act, rows, now_ms=now_ms)
         return placed
-    comers = [
-        row
-        for (table, old), (_, row) in zip(taken, rows, strict=True)
-        if (act.state or _STATE_OF[table]) in _IN_GROUPS
-        and (table is tables.dead or old["queue"] != row["queue"])
-    ]
-    behind = set(enter(connection, members_of(comers)))
+    behind = set(enter(connection, comers))
     put_aside(connection, [row for _, row in rows if row["id"] in behind], WaitsFor.GROUP)
     _put(connection, turns, rows, behind, placed)
     return placed

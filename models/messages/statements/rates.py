@@ -82,6 +82,30 @@ def take_turns(connection: Connection, ids: Sequence[int]) -> dict[int, int]:
     return {row.id: row.turn_at_ms for row in connection.execute(statement)}
 
 
+_TURN_OF_LINE: Final = (
+    select(tables.turn.c.id)
+    .join(tables.ready, tables.ready.c.id == tables.turn.c.id)
+    .where(
+        tables.turn.c.turn_at_ms > bindparam("since_ms"),
+        tables.turn.c.turn_at_ms <= bindparam("until_ms"),
+        tables.ready.c.queue == bindparam("of_queue"),
+    )
+    .limit(1)
+)
+_TURN_OF_TYPE: Final = _TURN_OF_LINE.where(tables.ready.c.type == bindparam("of_type"))
+
+
+def has_turns(
+    connection: Connection, queue: str, type_: str | None, *, since_ms: int, until_ms: int
+) -> bool:
+    """Say whether a message of a line waits for a consumer whose turn came after `since_ms`."""
+    statement = _TURN_OF_LINE if type_ is None else _TURN_OF_TYPE
+    values = {"of_queue": queue, "since_ms": since_ms, "until_ms": until_ms}
+    if type_ is not None:
+        values["of_type"] = type_
+    return connection.execute(statement, values).first() is not None
+
+
 def forget(connection: Connection, *, count: int, now_ms: int, turns_before_ms: int) -> int:
     """Delete up to `count` rates that are not spent any more, and as many turns that are long over.
 
