@@ -41,10 +41,13 @@ class Enqueue:
         """Write the items."""
         names = {new.queue for item in items for new in item.messages}
         settings = self._settings(connection, names, now_ms)
+        is_once = any(item.once or any(new.once for new in item.messages) for item in items)
+        repeats = Repeats(connection, items, now_ms=now_ms) if is_once else None
+        wanted = [repeats.needing_room(item, settings) for item in items] if repeats else items
         taking = _Taking(
             connection,
             now_ms=now_ms,
-            refusals=find_refusals(connection, items, settings, names),
+            refusals=find_refusals(connection, wanted, settings, names),
             defaults={
                 name: (
                     of_queue.max_attempts or self._attempts_default,
@@ -53,8 +56,7 @@ class Enqueue:
                 for name, of_queue in settings.items()
             },
         )
-        is_once = any(item.once or any(new.once for new in item.messages) for item in items)
-        outcomes = taking.store_once(items) if is_once else taking.store_all(items)
+        outcomes = taking.store_once(items, repeats) if repeats else taking.store_all(items)
         counts.bump(connection, self._shard + slot, taking.tally)
         return outcomes
 
@@ -100,10 +102,11 @@ class _Taking:
             start += len(item.messages)
         return outcomes
 
-    def store_once(self, items: Sequence[Submission]) -> list[Enqueued | StanchionError]:
+    def store_once(
+        self, items: Sequence[Submission], repeats: Repeats
+    ) -> list[Enqueued | StanchionError]:
         """Store what is neither refused nor was stored before."""
         asked = {place: item for place, item in enumerate(items) if place not in self._refusals}
-        repeats = Repeats(self._connection, asked, now_ms=self._now_ms)
         outcomes: dict[int, Enqueued | StanchionError] = dict(self._refusals)
         plan = _Plan()
         firsts: dict[int, int] = {}  # of requests whose equal stands in this transaction

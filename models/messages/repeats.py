@@ -1,6 +1,6 @@
 """What of new messages was stored before, under the name that its sender gave it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Sequence
 from typing import Final
 
 from sqlalchemy import Connection
@@ -17,15 +17,32 @@ class Repeats:
     """Knows repeats within one transaction, which holds their names until its commit."""
 
     def __init__(
-        self, connection: Connection, submissions: Mapping[int, Submission], *, now_ms: int
+        self, connection: Connection, submissions: Sequence[Submission], *, now_ms: int
     ) -> None:
-        """`submissions` by their place; those that are refused are not among them."""
+        """Hold the names of all of `submissions`, also of those that will be refused."""
         self._connection: Final = connection
         self._now_ms: Final = now_ms
         self._firsts: Final[dict[Name, tuple[Once, list[int]]]] = {}
         self._pending: Final[dict[Name, int]] = {}  # of this transaction: the place among the new
-        names = [name for each in submissions.values() for name in _names(each)]
+        names = [name for each in submissions for name in _names(each)]
         self._known: Final = once.hold(connection, names, now_ms=now_ms) if names else {}
+
+    def needing_room(self, submission: Submission, queues: Collection[str]) -> Submission:
+        """Return what of a submission is to be stored, or is for none of the queues there are.
+
+        A repeat is answered like the first also when there is no room for more by now.
+        """
+        if submission.once is not None and (_REQUESTS, submission.once.key) in self._known:
+            return Submission([])
+        return Submission(
+            [
+                new
+                for new in submission.messages
+                if new.queue not in queues
+                or new.once is None
+                or (new.queue, new.once.key) not in self._known
+            ]
+        )
 
     def of_request(self, submission: Submission) -> Enqueued | StanchionError | None:
         """Return the outcome of a request that came before, or why it is refused; else None."""

@@ -9,7 +9,7 @@ from sqlalchemy import func, select
 
 from models.database import Database
 from models.messages import jobs, tables
-from models.messages.policies import QueueSettings
+from models.messages.policies import QueueFullError, QueueSettings
 from models.messages.rules import Held, KeyReusedError, NewMessage, Once
 from tests.messages.conftest import Queue
 
@@ -177,3 +177,24 @@ async def test_the_last_of_equal_names_in_one_transaction_replaces(queue: Queue)
     lease = await queue.take()
     assert lease
     assert lease.payload == "2"
+
+
+async def test_a_repeat_needs_no_room(queue: Queue) -> None:
+    await queue.service.queues.create("small", QueueSettings(waiting_max=2), now_ms=queue.now_ms)
+    request, name = Once("r", 60_000, "print"), Once("m", 60_000)
+
+    async def send() -> list[list[int]]:
+        messages = [[NewMessage("1", queue="small")], [NewMessage("2", queue="small", once=name)]]
+        sent = [
+            await queue.service.enqueue(each, now_ms=queue.now_ms, once=once)
+            for each, once in zip(messages, (request, None), strict=True)
+        ]
+        return [stored.ids for stored in sent]
+
+    first = await send()
+
+    assert await send() == first
+    assert await queue.counts() == {"queued": 2}
+    with pytest.raises(QueueFullError):
+        await queue.put(NewMessage("3", queue="small", once=Once("other", 60_000)))
+    assert jobs.recount(queue.database) == {}
