@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Final, TypeVar
 
 from sqlalchemy import Connection
@@ -136,10 +137,20 @@ class Queues:
         """
         await self.get(name)
         removed = 0
-        while batch := await self._database.run(
-            lambda connection: self._remove_batch(connection, name, states)
-        ):
+        while batch := await self._purge_once(name, states):
             removed += batch
+        return removed
+
+    async def _purge_once(self, name: str, states: frozenset[MessageState]) -> int:
+        """Delete what is in one state after the other.
+
+        Not in all at once: to find nothing reads all of a table, and should not with each batch.
+        """
+        removed = 0
+        for state in sorted(states):
+            remove = partial(self._remove_batch, name=name, states=frozenset({state}))
+            while batch := await self._database.run(remove):
+                removed += batch
         return removed
 
     async def delete(self, name: str, *, force: bool = False) -> int:

@@ -332,3 +332,21 @@ async def test_default_queue_costs_no_statement_of_its_own(queue: Queue) -> None
 
     assert said
     assert not [statement for statement in said if "message_queue" in statement]
+
+
+async def test_purge_looks_where_nothing_is_once_a_pass(queue: Queue) -> None:
+    await queue.put(*[NewMessage("{}")] * 1_200)
+    looks: list[str] = []
+
+    def note(_connection: object, _cursor: object, statement: str, *_rest: object) -> None:
+        if statement.startswith("DELETE FROM message_delayed"):
+            looks.append(statement)
+
+    event.listen(Engine, "before_cursor_execute", note)
+    try:
+        assert await queue.service.queues.purge("default") == 1_200
+    finally:
+        event.remove(Engine, "before_cursor_execute", note)
+
+    assert len(looks) == 2  # the second pass finds nothing left
+    assert jobs.recount(queue.database) == {}
