@@ -292,9 +292,9 @@ def _look(
         key=_line(group),
         start=start,
         ends=ends,
-        row_count=len(given),
+        asked_count=len(group),
         is_short=is_short,
         # Whose messages others take finds none itself to know the place by.
-        newest_id=newest_id(connection) if is_short and not is_cheap(spent_ms, len(given)) else 0,
+        newest_id=newest_id(connection) if is_short and not is_cheap(spent_ms, len(group)) else 0,
         spent_ms=spent_ms,
     )

@@ -283,7 +283,8 @@ class Dispatcher:
         now_ms = self._clock()
         self._next_end_ms = _unless_past(self._next_end_ms, now_ms)
         self._next_full_ms = _unless_past(self._next_full_ms, now_ms)
-        self._try_all()
+        self._lines.probe()
+        self._launch_soon()
 
     def _try_all(self) -> None:
         self._lines.ask_all()

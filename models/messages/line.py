@@ -32,6 +32,7 @@ class Waiter:
     caller: Caller
     waits: bool  # False: answered after the next try, whatever it brings
     is_in_flight: bool = False
+    is_served: bool = False
     tried: Sequence[LeaseRequest] = ()  # of the try that is under way
     future: asyncio.Future[list[Lease]] = field(
         default_factory=lambda: asyncio.get_running_loop().create_future()
@@ -51,6 +52,7 @@ class Waiter:
     def answer(self, leases: list[Lease]) -> None:
         """Answer, unless that was done or the asking task is gone."""
         if not self.future.done():
+            self.is_served = bool(leases)
             self.future.set_result(leases)
 
     def fail(self, error: Exception) -> None:
@@ -67,6 +69,7 @@ class _Line:
     wanted: int = 0  # by those who wait
     in_flight: int = 0  # by those who are being tried
     asked: int = 0  # for how many a try is worth while
+    is_probed: bool = False  # if the first one gets something the others are worth a try too
 
     def __bool__(self) -> bool:
         return bool(self.waiting) or self.in_flight > 0
@@ -118,6 +121,15 @@ class Lines:
         for line in self._lines.values():
             line.asked = line.wanted + line.in_flight
 
+    def probe(self) -> None:
+        """Note that nobody knows of a message: the first of each line is tried for all of it.
+
+        A look for one costs little, for hundreds who wait a lot.
+        """
+        for line in self._lines.values():
+            if line.asked == 0:
+                line.asked, line.is_probed = 1, True
+
     def ask(self, arrived: Mapping[LineKey, int]) -> None:
         """Note new messages, counted by queue and type."""
         for (queue, type_), count in arrived.items():
@@ -160,5 +172,9 @@ class Lines:
                 line.waiting.move_to_end(waiter, last=False)
             else:
                 waiter.answer([])
+        if line.is_probed:
+            line.is_probed = False
+            if any(waiter.is_served for waiter in group):
+                line.asked = line.wanted + line.in_flight
         if not line:
             del self._lines[key]

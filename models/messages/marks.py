@@ -61,15 +61,15 @@ class Look:
     key: Key
     start: Start
     ends: Mapping[int, tuple[int, int]]
-    row_count: int
+    asked_count: int
     is_short: bool  # it came to the end of every lane
     newest_id: int  # of any message, as of the look; 0 when nobody asked
     spent_ms: float
 
 
-def is_cheap(spent_ms: float, row_count: int) -> bool:
+def is_cheap(spent_ms: float, asked_count: int) -> bool:
     """Say whether a look met few dead rows."""
-    return spent_ms <= _CHEAP_MS + _CHEAP_MS_PER_ROW * row_count
+    return spent_ms <= _CHEAP_MS + _CHEAP_MS_PER_ROW * asked_count
 
 
 class _Line:
@@ -145,7 +145,7 @@ class Marks:
             first, last = look.ends.get(lane, (None, look.newest_id))
             line.note_lane(lane, first, last, began_ms=began_ms, now_ms=now_ms)
         if not look.start.skips:
-            cheap = is_cheap(look.spent_ms, look.row_count)
+            cheap = is_cheap(look.spent_ms, look.asked_count)
             line.note_full(0.0 if cheap else look.spent_ms, now_ms=now_ms)
             return None
         if not look.is_short:

@@ -52,7 +52,7 @@ class Lane:
             key=LINE,
             start=start,
             ends={0: (ids[0], ids[-1])} if ids else {},
-            row_count=len(ids),
+            asked_count=len(ids),
             is_short=len(ids) < count,
             newest_id=self.newest_id if len(ids) < count else 0,
             spent_ms=spent_ms,
@@ -360,3 +360,20 @@ async def test_message_that_was_committed_late_is_found(worn: Queue) -> None:
         connection.execute(_LATE, {"id": late_id})
 
     assert (await found(worn)).id == late_id
+
+
+async def test_a_look_on_nobody_s_word_is_for_one_and_then_for_all(queue: Queue) -> None:
+    """Hundreds wait, and each recheck would ask for hundreds of messages that are not there."""
+    queue.service.set_recheck(0.2)
+    waiting = [asyncio.create_task(queue.take(timeout_s=60)) for _ in range(40)]
+    await queue.until_waiting(40)
+    await asyncio.sleep(0.1)  # they have been tried
+    # Nobody here is told of what another process, that dies at once, puts in.
+    other = Queue(queue.database)
+    await other.put(*[NewMessage("{}")] * 40)
+    await other.service.close()
+
+    async with asyncio.timeout(30):
+        leases = await asyncio.gather(*waiting)
+
+    assert len({lease.id for lease in leases if lease}) == 40
