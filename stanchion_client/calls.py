@@ -198,6 +198,9 @@ def _new(message: NewMessage) -> dict[str, Any]:
         queue=_other_queue(message.queue),
         delay_seconds=message.delay_s or None,
         group_key=message.group_key,
+        dedup_id=message.dedup_id,
+        dedup_seconds=message.dedup_s,
+        dedup_replace=message.dedup_replace or None,
     )
 
 
@@ -220,6 +223,7 @@ def _read_queued(told: Any) -> Queued:
         id=told["id"],
         created_at=_moment(told["created_at"]),
         due_at=None if due_at is None else _moment(due_at),
+        is_duplicate=told.get("duplicate", False),
     )
 
 

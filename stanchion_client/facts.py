@@ -20,6 +20,9 @@ class NewMessage:
     queue: str = DEFAULT_QUEUE
     delay_s: int = 0  # nobody gets it before
     group_key: str | None = None  # those with one key are given out one after the other
+    dedup_id: str | None = None  # a repeat under this name is not stored again
+    dedup_s: int | None = None  # how long the name is remembered
+    dedup_replace: bool = False  # a repeat sets anew what the first one says while it waits
 
 
 class NewMessageOptions(TypedDict, total=False):
@@ -32,15 +35,22 @@ class NewMessageOptions(TypedDict, total=False):
     queue: str
     delay_s: int
     group_key: str | None
+    dedup_id: str | None
+    dedup_s: int | None
+    dedup_replace: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Queued:
-    """A message that is on disk; `due_at` is when it may be given out, None for at once."""
+    """A message that is on disk; `due_at` is when it may be given out, None for at once.
+
+    `is_duplicate` says that it was there before under its `dedup_id`.
+    """
 
     id: str
     created_at: datetime
     due_at: datetime | None = None
+    is_duplicate: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

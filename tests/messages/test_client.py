@@ -4,6 +4,7 @@ import asyncio
 import inspect
 import threading
 import time
+import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -162,6 +163,16 @@ def test_those_of_a_group_come_one_after_the_other(client: Any) -> None:
     assert client.receive(timeout_s=0) is None
     client.ack(first)
     assert client.receive().payload == {"n": 1}
+
+
+def test_a_repeat_under_one_name_is_not_stored_again(client: Any) -> None:
+    name = uuid.uuid4().hex
+    first = client.enqueue({"n": 1}, dedup_id=name, dedup_s=60)
+    again = client.enqueue({"n": 2}, dedup_id=name, dedup_s=60, dedup_replace=True)
+
+    assert (first.is_duplicate, again.is_duplicate, again.id) == (False, True, first.id)
+    assert client.receive().payload == {"n": 2}
+    assert client.receive(timeout_s=0) is None
 
 
 def test_ack_brings_the_next_message(client: Any) -> None:
