@@ -173,7 +173,7 @@ class _ManyResource(MessagesResource):
     async def _answer(self, req: Request, act: Act, body: ManyBody) -> ManyAnswer:
         """Show or do what a body asks for."""
         if (body.ids is None) == (body.filter is None):
-            raise InvalidError({"ids": "Expected ids or a filter, not both"})
+            raise InvalidError({"ids": "Expected either `ids` or a `filter`"})
         if body.ids is not None:
             return await self._answer_named(req, act, body)
         assert body.filter is not None

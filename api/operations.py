@@ -9,7 +9,7 @@ import msgspec
 from falcon.asgi import Request, Response
 from msgspec import Struct
 
-from api.reading import read_body, read_query
+from api.reading import NoQuery, read_body, read_query
 
 Responder = Callable[..., Awaitable[None]]
 BodyReader = Callable[[Request, int], Awaitable[Struct]]
@@ -68,6 +68,9 @@ def operation(
         ) -> None:
             if query is not None:
                 parameters["query"] = read_query(req, query)
+            elif body is not None:
+                # Or `?queue=mail` beside a body would put its message elsewhere, unseen.
+                read_query(req, NoQuery)
             if body_reader is not None:
                 parameters["body"] = await body_reader(req, resource.body_bytes_max)
             elif decoder is not None:

@@ -28,6 +28,10 @@ class Body(Struct, forbid_unknown_fields=True, frozen=True):
     SPELLINGS: ClassVar[Mapping[str, str]] = {}
 
 
+class NoQuery(Struct, forbid_unknown_fields=True, frozen=True):
+    """The query string of a request that takes no parameters."""
+
+
 async def read_body(
     req: Request, decoder: msgspec.json.Decoder[BodyType], size_max: int
 ) -> BodyType:

@@ -156,6 +156,21 @@ def test_import_of_an_export_gives_the_same_messages(
     assert [answer.text.count(f'"payload":{payload},') for payload in PAYLOADS] == [2] * 5
 
 
+@pytest.mark.parametrize("format_", ["ndjson", "csv"])
+def test_number_beyond_a_float_comes_back_to_the_letter(
+    http: httpx.Client, kind: str, format_: str
+) -> None:
+    put_raw(http, '{"n": 1e999}', type=kind)
+    query = {"type": kind, "format": format_}
+    exported = http.get("/api/queue/main/messages/export", params=query)
+
+    imported = post(http, exported.content, format_)
+
+    assert imported.status_code == httpx.codes.CREATED, imported.text
+    [new] = imported.json()["messages"]
+    assert '"payload":{"n": 1e999}' in http.get(f"/api/queue/message/{new['id']}").text
+
+
 def test_delayed_messages_are_exported_with_what_is_left_of_the_delay(
     http: httpx.Client, kind: str
 ) -> None:

@@ -343,6 +343,19 @@ def test_dequeue_names_the_wrong_parameter(http: httpx.Client, query: str, field
     assert list(answer.json()["details"]) == [field]
 
 
+@pytest.mark.parametrize("path", ["message", "batch", "import", "ack"])
+def test_parameter_beside_a_body_is_refused_and_nothing_is_stored(
+    http: httpx.Client, path: str
+) -> None:
+    before = http.get("/api/queue/metrics").json()["total"]
+
+    answer = http.post(f"/api/queue/{path}?queue=mail", json={"payload": {}})
+
+    assert answer.status_code == httpx.codes.BAD_REQUEST, answer.text
+    assert answer.json()["details"] == {"queue": "Unknown field"}
+    assert http.get("/api/queue/metrics").json()["total"] == before
+
+
 @pytest.mark.parametrize(
     "content",
     [
