@@ -4,8 +4,10 @@ A well-formed request costs one pass of msgspec. Only a malformed one is looked 
 to report all that is wrong with it; there too a few other spellings are understood.
 """
 
+import functools
 import itertools
 from collections.abc import Mapping
+from datetime import datetime
 from types import UnionType
 from typing import Any, ClassVar, Final, TypeVar, get_args, get_origin
 
@@ -17,6 +19,7 @@ from models.errors import InvalidError, TooLargeError
 
 BodyType = TypeVar("BodyType", bound=Struct)
 _MANY: Final = "given more than once"
+_MOMENT: Final = "Expected a moment such as 2026-01-31T12:00:00Z"
 # An answer that helps a person is short, and looking for faults takes the time of everybody.
 _FAULTS_MAX: Final = 20
 _ELEMENTS_MAX: Final = 10_000
@@ -80,6 +83,14 @@ def read_values(values: Mapping[str, Any], query_type: type[BodyType]) -> BodyTy
     repeated = {name: _MANY for name, value in values.items() if isinstance(value, list)}
     if repeated:
         raise InvalidError(repeated)
+    # Where text may be a number, msgspec reads `2026` as so many seconds of 1970.
+    numbers = {
+        name: _MOMENT
+        for name in _moments_of(query_type)
+        if isinstance(value := values.get(name), str) and ":" not in value
+    }
+    if numbers:
+        raise InvalidError(numbers)
     try:
         return msgspec.convert(values, query_type, strict=False)
     except ValidationError:
@@ -90,6 +101,16 @@ def faults_of(value: Any, shape: type[Struct]) -> dict[str, str]:
     """Return what is wrong with a JSON value that does not fit a shape, by path."""
     faults = _faults(value, shape, strict=True)
     return dict(itertools.islice(faults.items(), _FAULTS_MAX))
+
+
+@functools.cache
+def _moments_of(query_type: type[Struct]) -> tuple[str, ...]:
+    """Return which fields are moments."""
+    return tuple(
+        each.encode_name
+        for each in msgspec.structs.fields(query_type)
+        if any(_bare(part) is datetime for part in (each.type, *get_args(each.type)))
+    )
 
 
 def _read_carefully(raw: bytes, decoder: msgspec.json.Decoder[BodyType]) -> BodyType:

@@ -64,6 +64,7 @@ def test_life_of_a_message_is_written_down_by_the_worker(http: httpx.Client) -> 
         ("/api/queue/activity?limit=0", 400, "limit"),
         ("/api/queue/activity?cursor=x", 400, "cursor"),
         ("/api/queue/activity?since=yesterday", 400, "since"),
+        ("/api/queue/activity?since=2026", 400, "since"),
         ("/api/queue/activity?message_id=7", 400, "message_id"),
         ("/api/queue/consumers?since=2020-01-01T00:00:00Z", 400, "since"),
         ("/api/queue/message/msg_00000000000fffff/activity", 404, "msg_00000000000fffff"),

@@ -100,6 +100,7 @@ def test_list_is_paged_filtered_and_searched(http: httpx.Client, kind: str) -> N
         ({"page": 1, "cursor": "created_at.desc.1"}, "page"),
         ({"cursor": "created_at.desc.1'"}, "cursor"),
         ({"created_after": "yesterday"}, "created_after"),
+        ({"created_before": "1795627881.5"}, "created_before"),
         ({"ids": "msg_1"}, "ids"),
         ({"columns": "lock_token"}, "columns"),
     ],
