@@ -171,6 +171,11 @@ class RedisServer:
         """End it; nothing is listening afterwards."""
         self.process.stop()
 
+    def configure(self, name: str, value: str) -> None:
+        """Change a setting of the running server."""
+        with redis.Redis.from_url(self.url) as client:
+            client.config_set(name, value)
+
     def __enter__(self) -> Self:
         self.start()
         return self
