@@ -12,8 +12,8 @@ from bench.peers.gates import name_of, verdicts
 from bench.peers.peer import Kind, Peer
 from bench.peers.roster import PEERS
 
-# A node takes some seconds to start.
-SLOW = {"RabbitMQ, HTTP API", "RabbitMQ, AMQP", "RabbitMQ, AMQP, quorum queue"}
+# What has a server to start or a client to load takes some seconds.
+SLOW = {peer.name for peer in PEERS} - {"beanstalkd"}
 
 
 def param(peer: Peer) -> object:
