@@ -31,7 +31,7 @@ class FileMessage(ShownMessage, frozen=True, kw_only=True):
     A payload that was sent in more than one line stands as a text in `payload_text`.
     """
 
-    payload: Raw | UnsetType = UNSET  # type: ignore[assignment]
+    payload: Raw | UnsetType = UNSET  # type: ignore[assignment]  # or it is in payload_text
     payload_text: str | UnsetType = UNSET
     delay_seconds: int | UnsetType = UNSET
 

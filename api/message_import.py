@@ -44,7 +44,7 @@ PayloadText = Annotated[str, Meta(description="a JSON object, instead of payload
 class ImportLine(wire.NewMessageBody, frozen=True, kw_only=True):
     """A message to put in, or a line of an export."""
 
-    payload: wire.Payload | UnsetType = UNSET  # type: ignore[assignment]
+    payload: wire.Payload | UnsetType = UNSET  # type: ignore[assignment]  # or it is in payload_text
     payload_text: PayloadText | UnsetType = UNSET
     id: Ignored = None
     status: Ignored = None

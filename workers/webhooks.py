@@ -3,7 +3,7 @@
 import random
 import secrets
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
 import structlog
@@ -11,6 +11,7 @@ from celery import signals
 
 from models.addresses import parse_networks
 from models.clock import now_ms
+from models.events import Event
 from models.messages.consumer import Consumer, find_waiting
 from models.messages.jobs import DOMAIN as MESSAGES
 from models.messages.rules import Held, LeaseRequest, Rejection, public_id
@@ -47,7 +48,7 @@ def serve(self: Task, name: str, claim_id: str) -> None:
     """Hand messages to one receiver for some seconds."""
     ground = Ground(
         database=self.database,
-        source=_Line(self),
+        source=Line(Consumer(self.database, clock=now_ms), publish=self.publish, wake=self.wake),
         networks=parse_networks(self.settings.webhook_networks),
         clock=now_ms,
         jitter=random.random,
@@ -58,12 +59,22 @@ def serve(self: Task, name: str, claim_id: str) -> None:
         _log.warning("webhook_paused", webhook=name, reason=served.paused_reason)
 
 
-class _Line:
-    """The messages queue as a webhook sees it; tells live clients what happens to messages."""
+class Line:
+    """The messages queue as a webhook sees it; tells live clients what happens to messages.
 
-    def __init__(self, task: Task) -> None:
-        self._task: Final = task
-        self._consumer: Final = Consumer(task.database, clock=now_ms)
+    `publish` is told of events, and `wake` that a consumer may have something to take.
+    """
+
+    def __init__(
+        self,
+        consumer: Consumer,
+        *,
+        publish: Callable[[str, Sequence[Event]], None],
+        wake: Callable[[str], None],
+    ) -> None:
+        self._consumer: Final = consumer
+        self._publish: Final = publish
+        self._wake: Final = wake
 
     def take(self, webhook: Webhook, *, consumer: str, lease_ms: int, count: int) -> list[Taken]:
         """Lease up to `count` messages."""
@@ -79,7 +90,7 @@ class _Line:
             for _ in range(count)
         ]
         leases, events = self._consumer.take(requests)
-        self._task.publish(MESSAGES, events)
+        self._publish(MESSAGES, events)
         return [
             Taken(
                 id=each.id,
@@ -104,9 +115,9 @@ class _Line:
                 for each in failed
             ],
         )
-        self._task.publish(MESSAGES, settled.events)
+        self._publish(MESSAGES, settled.events)
         if settled.has_arrivals:
-            self._task.wake(MESSAGES)
+            self._wake(MESSAGES)
         for message_id in settled.lost:
             _log.warning("webhook_lease_lost", message_id=public_id(message_id))
 

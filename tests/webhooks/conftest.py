@@ -8,66 +8,17 @@ from models.addresses import parse_networks
 from models.audit import Actor
 from models.database import Database
 from models.messages.consumer import Consumer, find_waiting
-from models.messages.rules import Held, LeaseRequest, NewMessage, Rejection, public_id
+from models.messages.rules import NewMessage
 from models.webhooks import jobs
-from models.webhooks.jobs import Failure, Ground, Served
-from models.webhooks.parcels import Taken
+from models.webhooks.jobs import Ground, Served
 from models.webhooks.rules import Delivery, Webhook, WebhookSettings
 from models.webhooks.service import WebhookService
 from tests.messages.conftest import Queue
 from tests.webhooks.receiver import Receiver
+from workers.webhooks import Line
 
 LOOPBACK = parse_networks(["127.0.0.0/8"])
 ACTOR = Actor(kind="test", name="tester")
-
-
-class Line:
-    """The queue as a webhook sees it."""
-
-    def __init__(self, house: "House", name: str = "") -> None:
-        self._house = house
-        self._name = name
-        self._consumer = Consumer(house.database, clock=lambda: house.now_ms)
-        self._numbers = iter(range(1_000_000))
-        self.lost: list[int] = []
-
-    def take(self, webhook: Webhook, *, consumer: str, lease_ms: int, count: int) -> list[Taken]:
-        queue = webhook.settings.queue
-        requests = [
-            LeaseRequest(
-                consumer,
-                f"lt_{self._name}{self._house.round}_{next(self._numbers)}",
-                webhook.settings.type,
-                lease_ms,
-                queue,
-            )
-            for _ in range(count)
-        ]
-        leases, _ = self._consumer.take(requests)
-        return [
-            Taken(
-                id=each.id,
-                lock_token=each.lock_token,
-                message_id=public_id(each.id),
-                queue=queue,
-                type=each.type,
-                priority=each.priority,
-                payload=each.payload,
-                attempt=each.attempt_count,
-                created_at_ms=each.created_at_ms,
-            )
-            for each in leases
-        ]
-
-    def settle(self, delivered: list[Taken], failed: list[Failure]) -> None:
-        settled = self._consumer.settle(
-            [Held(each.id, each.lock_token) for each in delivered],
-            [
-                Rejection(Held(each.taken.id, each.taken.lock_token), each.reason, each.delay_ms)
-                for each in failed
-            ],
-        )
-        self.lost += settled.lost
 
 
 class House:
@@ -78,12 +29,19 @@ class House:
         self.database: Database = queue.database
         self.service = WebhookService(queue.database, networks=LOOPBACK)
         self.stops = False
-        self.round = 0
-        self.line = Line(self)
 
     @property
     def now_ms(self) -> int:
         return self.queue.now_ms
+
+    def line(self, kind: type[Line] = Line) -> Line:
+        """Return the queue as a task of a worker sees it."""
+        recorder = self.queue.recorder
+        return kind(
+            Consumer(self.database, clock=lambda: self.now_ms),
+            publish=recorder.publish,
+            wake=lambda domain: recorder.wake(domain, None),
+        )
 
     def move(self, ms: int) -> None:
         self.queue.now_ms += ms
@@ -113,10 +71,9 @@ class House:
         )
 
     def serve(self, hint: jobs.Hint, line: Line | None = None) -> Served:
-        self.round += 1
         ground = Ground(
             database=self.database,
-            source=line or self.line,  # type: ignore[arg-type]
+            source=line or self.line(),
             networks=LOOPBACK,
             clock=lambda: self.now_ms,
             jitter=lambda: 0.0,

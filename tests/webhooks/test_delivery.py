@@ -14,8 +14,9 @@ from models.webhooks.jobs import Served
 from models.webhooks.rules import REST_MIN_MS
 from models.webhooks.tables import delivery
 from tests.servers import free_port
-from tests.webhooks.conftest import ACTOR, House, Line
+from tests.webhooks.conftest import ACTOR, House
 from tests.webhooks.receiver import Got, Receiver, Reply
+from workers.webhooks import Line
 
 
 async def test_message_is_posted_signed_and_acknowledged(house: House, receiver: Receiver) -> None:
@@ -221,7 +222,7 @@ async def test_killed_worker_delivers_again_under_the_same_id(
     await house.put()
     [hint] = house.due()
     with pytest.raises(SystemExit):
-        house.serve(hint, Dying(house))
+        house.serve(hint, house.line(Dying))
     assert await house.queue.counts() == {"processing": 1}
 
     house.move(15_000)  # timeout_s and the margin of a lease
@@ -261,13 +262,7 @@ async def test_tasks_that_overlap_send_each_message_once(house: House, receiver:
     hints = house.due()
     assert len(hints) == 3
 
-    lines = [Line(house, name) for name in ("a", "b", "c")]
-    served = await asyncio.gather(
-        *(
-            asyncio.to_thread(house.serve, hint, line)
-            for hint, line in zip(hints, lines, strict=True)
-        )
-    )
+    served = await asyncio.gather(*(asyncio.to_thread(house.serve, hint) for hint in hints))
 
     assert sum(each.requests for each in served) == 60
     assert sorted(got.id for got in receiver.got) == [public_id(each) for each in messages]
