@@ -5,12 +5,13 @@ Socket.IO as a Python or JavaScript client says when it connects. Each event is 
 stream as the product does, and each client's clock is read when its bytes are here.
 """
 
+import functools
 import multiprocessing
 import select
 import socket
 import struct
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 from statistics import median
@@ -39,11 +40,15 @@ class LostClientError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Way:
-    """How clients connect: what they answer to texts that begin so, and what says they are in."""
+    """How clients connect: what they answer to texts that begin so, and what says they are in.
+
+    Where each client has a path of its own, `paths` are taken in turn.
+    """
 
     path: str
     ready: bytes  # nothing: the upgrade says so
     answers: Mapping[bytes, bytes] = field(default_factory=lambda: dict(_NOTHING))
+    paths: Sequence[str] = ()
 
 
 WEBSOCKET: Final = Way("/ws/messages", b'{"type":"connected"')
@@ -104,7 +109,8 @@ def _run(plan: Plan) -> FanOut:
         texts, own_cpu_s = crowd.texts, time.process_time()
         began_cpu_s = tree_cpu_s(plan.server_pid)
         for number in range(plan.rounds):
-            times_ms = crowd.hear(client, number)
+            name = f"round-{number:06}"
+            times_ms = crowd.hear(name.encode(), functools.partial(_append, client, name))
             medians.append(median(times_ms))
             lasts.append(times_ms[-1])
             crowd.rest(plan.pause_s)
@@ -119,6 +125,11 @@ def _run(plan: Plan) -> FanOut:
             idle_share=idle_share,
             idle_texts=idle_texts,
         )
+
+
+def _append(client: redis.Redis, name: str) -> None:
+    entry = encode_entry([Event("nack", {"id": name, "error": "x" * TEXT_CHARACTERS})])
+    client.xadd(stream_key("messages"), entry, maxlen=10_000, approximate=True)
 
 
 class _Client:
@@ -159,21 +170,25 @@ class Crowd:
     def connect(self, count: int) -> None:
         """Connect so many more clients, and wait until the server has let them in."""
         wanted = self._ready + count
-        upgrade = (
-            f"GET {self._way.path} HTTP/1.1\r\nHost: 127.0.0.1:{self._port}\r\n"
-            "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
-            "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"
-        ).encode()
         while self._ready < wanted:
             aim = min(wanted, self._ready + _CONNECTED_AT_ONCE)
             for _ in range(aim - self._ready):
                 opened = socket.create_connection(("127.0.0.1", self._port), _PATIENCE_S)
                 opened.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-                opened.sendall(upgrade)
+                opened.sendall(self._upgrade())
                 opened.setblocking(False)  # noqa: FBT003
                 self._clients[opened.fileno()] = _Client(opened)
                 self._poll.register(opened.fileno(), select.EPOLLIN)
             self._read_until(lambda aim=aim: self._ready >= aim, "clients are let in")  # type: ignore[misc]
+
+    def _upgrade(self) -> bytes:
+        paths = self._way.paths
+        path = paths[len(self._clients) % len(paths)] if paths else self._way.path
+        return (
+            f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1:{self._port}\r\n"
+            "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
+            "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"
+        ).encode()
 
     def rest(self, seconds: float) -> None:
         """Only answer what wants an answer."""
@@ -181,13 +196,11 @@ class Crowd:
         while (left_s := until_s - clock()) > 0:
             self._read(left_s)
 
-    def hear(self, client: redis.Redis, number: int) -> list[float]:
-        """Append one event; return after how many ms each client had it, in order."""
-        name = f"round-{number:06}"
-        entry = encode_entry([Event("nack", {"id": name, "error": "x" * TEXT_CHARACTERS})])
-        self._mark, self._times_s = name.encode(), []
+    def hear(self, mark: bytes, cause: Callable[[], object]) -> list[float]:
+        """Cause a text with a mark; return after how many ms each client had it, in order."""
+        self._mark, self._times_s = mark, []
         began_s = clock()
-        client.xadd(stream_key("messages"), entry, maxlen=10_000, approximate=True)
+        cause()
         self._read_until(lambda: len(self._times_s) >= len(self._clients), "every client has it")
         return [(time_s - began_s) * 1000 for time_s in self._times_s]
 
@@ -268,4 +281,14 @@ def _send(client: _Client, kind: int, content: bytes) -> None:
     client.socket.send(bytes((0x80 | kind, 0x80 | len(content), 0, 0, 0, 0)) + content)
 
 
-__all__ = ["BARE", "SOCKETIO", "WEBSOCKET", "FanOut", "LostClientError", "Plan", "measure_fan_out"]
+__all__ = [
+    "BARE",
+    "SOCKETIO",
+    "WEBSOCKET",
+    "Crowd",
+    "FanOut",
+    "LostClientError",
+    "Plan",
+    "Way",
+    "measure_fan_out",
+]

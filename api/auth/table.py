@@ -25,6 +25,7 @@ class Who:
     scopes: tuple[Scope, ...] = ()  # of the key in X-API-KEY; SECRET_KEY has the scope messages
     admin_key: bool = False  # X-Admin-Key: ADMIN_KEY, or a key of scope admin
     this_machine: bool = False  # loopback
+    visitors: bool = False  # by the token of a place, which the room checks; for sockets only
     # While there is no key at all, a server that listens on loopback only is this machine's.
     open_without_keys: bool = False
 
@@ -38,6 +39,8 @@ class Who:
             parts.append("`X-API-KEY`: " + ", ".join(self.scopes))
         if self.admin_key:
             parts.append("`X-Admin-Key`")
+        if self.visitors:
+            parts.append("visitors by the token of their place")
         if self.this_machine:
             parts.append("this machine")
         if self.open_without_keys:
@@ -267,7 +270,10 @@ MESSAGES_SOCKET: Final = SocketRow(
 )
 MESSAGES_STREAM: Final = SocketRow(domain="messages", path="/api/queue/stream", who=_PROGRAMS)
 # Each is what a channel or talker of api/live is made with: there is none without a line.
-SOCKETS: Final[tuple[SocketRow, ...]] = (MESSAGES_SOCKET, MESSAGES_STREAM)
+SOCKETS: Final[tuple[SocketRow, ...]] = (
+    MESSAGES_SOCKET,
+    MESSAGES_STREAM,
+)
 
 
 def who_may(table: Sequence[Row] = TABLE) -> PathTable[Row]:

@@ -6,7 +6,7 @@ which room; how that reaches clients is not its business.
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from api.auth.callers import Caller
 from api.auth.table import SocketRow
@@ -38,11 +38,13 @@ Authenticate = Callable[[Credentials], Awaitable[Caller]]
 class Admission:
     """What a client is let into: the rooms it starts in, and whose words it gets.
 
-    Clients with the same `audience` get the same words for the same event.
+    Clients with the same `audience` get the same words for the same event. `holds` is what a client
+    that the channel itself let in (`Channel.admit_holder`) is there by.
     """
 
     rooms: frozenset[str] = frozenset()
     audience: str = ""
+    holds: object | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +55,7 @@ class Request:
     audience: str
     rooms: frozenset[str]
     data: Any
+    holds: object | None = None  # what the channel let it in by
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +68,24 @@ class Reply:
 
 
 Handler = Callable[[Request], Awaitable[Reply]]
+
+
+class Present(Protocol):
+    """A client that is in, as its channel sees it."""
+
+    @property
+    def holds(self) -> object | None:
+        """Return what the channel let it in by, if it did so itself."""
+
+    @property
+    def keeps_up(self) -> bool:
+        """Say whether all that was sent to it is out of this process."""
+
+    def send(self, name: str, data: bytes) -> None:
+        """Send it an event of its own, whatever waits already; `data` is JSON."""
+
+    async def dismiss(self) -> None:
+        """Put it out, since there is nothing more to tell; it stays away."""
 
 
 def _to_everybody(_event: Event) -> Sequence[str]:
@@ -89,15 +110,26 @@ async def _nothing(_admission: Admission) -> Sequence[Event]:
     return ()
 
 
+async def _no_holder(_shown: Credentials, _asked: Mapping[str, Any]) -> Admission | None:
+    return None
+
+
+def _unnoticed(_present: Present) -> None:
+    return
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Channel:
     """One domain's live side.
 
     `at` says where clients come in and who may at all; `admit` gets the caller and the parameters
     of the address and of the first message, and raises ForbiddenError, NotFoundError or
-    InvalidError to refuse. `rejoin` gets the rooms that the same caller chose on a connection that
-    was lost, maybe long ago and by another process, and returns those it may be in now: the first
-    ones, unless a channel says more. `initial` is what a client is told that cannot be caught up.
+    InvalidError to refuse. `admit_holder` comes before it: it lets in who shows something that the
+    domain itself gave out, by None nobody; such a client's right to stay is the channel's to watch,
+    which hears by `entered` that somebody is in and caught up, by `left` that somebody is gone.
+    `rejoin` gets the rooms that the same caller chose on a connection that was lost, maybe long ago
+    and by another process, and returns those it may be in now: the first ones, unless a channel
+    says more. `initial` is what a client is told that cannot be caught up.
     `rooms_of` says whom an event concerns, `view` how an audience sees it (None: not at all).
     `state` is the state of a room, pushed to it at most ten times a second after the events whose
     `state_rooms` name it, and to EVERYBODY each `state_every_s`. `handlers` answer what clients
@@ -107,6 +139,9 @@ class Channel:
     domain: str
     at: SocketRow
     admit: Callable[[Caller, Mapping[str, Any]], Awaitable[Admission]]
+    admit_holder: Callable[[Credentials, Mapping[str, Any]], Awaitable[Admission | None]] = (
+        _no_holder
+    )
     rejoin: Callable[[Caller, Admission, frozenset[str]], Awaitable[frozenset[str]]] = _as_at_first
     initial: Callable[[Admission], Awaitable[Sequence[Event]]] = _nothing
     rooms_of: Callable[[Event], Sequence[str]] = _to_everybody
@@ -115,3 +150,5 @@ class Channel:
     state_rooms: Callable[[Event], Sequence[str]] = _to_nobody
     state_every_s: float | None = None
     handlers: Mapping[str, Handler] = field(default_factory=dict)
+    entered: Callable[[Present], None] = _unnoticed
+    left: Callable[[Present], None] = _unnoticed

@@ -10,16 +10,24 @@ from typing import Any, Final, Protocol
 
 import msgspec
 
+from api.auth.callers import NOBODY
 from api.auth.table import SocketRow, Who
 from api.live.callers import require
-from api.live.channel import Authenticate
+from api.live.channel import Authenticate, Credentials
 from api.live.handshake import Handshake
 from api.live.limits import LiveLimits
 from api.live.member import Entry
 from api.live.packets import FrameForm, encode_json, frame
 from api.live.rights import ChangedCallerError
 from api.live.wire import CloseCode, Wire
-from models.errors import ForbiddenError, InvalidError, StanchionError, UnauthenticatedError
+from models.errors import (
+    ForbiddenError,
+    InvalidError,
+    NotFoundError,
+    StanchionError,
+    UnauthenticatedError,
+    UnavailableError,
+)
 
 FORM: Final = FrameForm()
 
@@ -99,6 +107,22 @@ class Talker(Protocol):
         """
 
 
+class Door(Protocol):
+    """How new clients of a WebSocket come in."""
+
+    async def admit(
+        self,
+        conversation: Conversation,
+        handshake: Handshake,
+        who: Who,
+        parameters: Mapping[str, str],
+    ) -> tuple[Entry, Mapping[str, Any]]:
+        """Return who is there and what is asked, by the address or by a first message.
+
+        Raises Closed for who may not.
+        """
+
+
 class Doorkeeper:
     """Finds out who a new client is, and lets in who may."""
 
@@ -129,7 +153,7 @@ class Doorkeeper:
             raise conversation.refused(error) from None
         else:
             return Entry(caller, shown), asked
-        said = await self._first_message(conversation)
+        said = await _first_message(conversation, self._timeout_s)
         shown = handshake.credentials(said)
         try:
             caller = await self._authenticate(shown)
@@ -138,15 +162,39 @@ class Doorkeeper:
             raise conversation.refused(error) from None
         return Entry(caller, shown), {**handshake.query, **said, **parameters}
 
-    async def _first_message(self, conversation: Conversation) -> Mapping[str, Any]:
-        """Return the data of `auth`; of anything else nothing, which shows no credentials."""
-        try:
-            async with asyncio.timeout(self._timeout_s):
-                first = await conversation.next()
-        except TimeoutError:
-            raise Closed(CloseCode.TOO_LATE, "no auth in time") from None
-        is_auth = first.type == "auth" and isinstance(first.data, dict)
-        return first.data if is_auth else {}
+
+class TokenDoor:
+    """Waits for a token, for a talker that gave it out and refuses who has none or a wrong one."""
+
+    def __init__(self, limits: LiveLimits) -> None:
+        self._timeout_s: Final = limits.authentication_timeout_s
+
+    async def admit(
+        self,
+        conversation: Conversation,
+        handshake: Handshake,
+        who: Who,  # noqa: ARG002  # what it says of visitors is the talker's to check
+        parameters: Mapping[str, str],
+    ) -> tuple[Entry, Mapping[str, Any]]:
+        """Return the token, if one is shown, in an entry of nobody's, and what is asked."""
+        said: Mapping[str, Any] = {}
+        token = handshake.credentials(said).token
+        if token is None:
+            said = await _first_message(conversation, self._timeout_s)
+            token = handshake.credentials(said).token
+        entry = Entry(NOBODY, Credentials(token=token))
+        return entry, {**handshake.query, **said, **parameters}
+
+
+async def _first_message(conversation: Conversation, timeout_s: float) -> Mapping[str, Any]:
+    """Return the data of `auth`; of anything else nothing, which shows no credentials."""
+    try:
+        async with asyncio.timeout(timeout_s):
+            first = await conversation.next()
+    except TimeoutError:
+        raise Closed(CloseCode.TOO_LATE, "no auth in time") from None
+    is_auth = first.type == "auth" and isinstance(first.data, dict)
+    return first.data if is_auth else {}
 
 
 def tell_refusal(wire: Wire, error: StanchionError) -> None:
@@ -165,4 +213,8 @@ def close_code_of(error: StanchionError) -> CloseCode:
         return CloseCode.UNAUTHENTICATED
     if isinstance(error, ForbiddenError):
         return CloseCode.FORBIDDEN
+    if isinstance(error, NotFoundError):
+        return CloseCode.NOT_FOUND
+    if isinstance(error, UnavailableError):
+        return CloseCode.TOO_SLOW
     return CloseCode.MALFORMED

@@ -72,6 +72,11 @@ class Connection(AsyncSocket):
         elif not self.closed:
             self.queue.put_nowait(packet)
 
+    @property
+    def keeps_up(self) -> bool:
+        """Say whether all that was sent is out of this process."""
+        return self.queue.empty() if self._wire is None else not self._wire.buffered_bytes
+
     def expect_namespace(self, timeout_s: float) -> None:
         """Close the connection if it is in no namespace by then."""
         if self.closing or self.closed:

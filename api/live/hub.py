@@ -52,7 +52,8 @@ class Hub:
     async def enter(self, member: Member, rooms: Iterable[str]) -> None:
         """Let a client in, which keeps what comes until `catch_up` or `go_live`."""
         self.move(member, frozenset({EVERYBODY, *rooms}))
-        self._rights.watch(member, self.channel.at.who)
+        if member.holds is None:
+            self._rights.watch(member, self.channel.at.who)
         await self._tail.follow(self)
 
     def move(self, member: Member, rooms: frozenset[str]) -> None:
@@ -70,6 +71,7 @@ class Hub:
             self._drop(member, room)
         member.rooms = frozenset()
         self._rights.forget(member, self.channel.at.who)
+        self.channel.left(member)
         if not self.member_count:
             self._tail.leave(self)
 
@@ -113,6 +115,7 @@ class Hub:
             if packet is not None:
                 member.write(packet)
         member.go_live(missed[-1].place if missed else place_of(offset))
+        self.channel.entered(member)
 
     def tell(self, member: Member, event: Event, offset: str | None = None) -> None:
         """Send one client an event that is not of the stream."""

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from api.auth.callers import Caller
-from api.live.channel import Credentials
-from api.live.packets import Form, Packet
+from api.live.channel import Credentials, Request
+from api.live.packets import Form, Packet, single
 from api.live.tail import START, Place
 from models.errors import StanchionError
 
@@ -25,6 +25,7 @@ class Entry:
 
     caller: Caller
     shown: Credentials
+    holds: object | None = None  # what its channel let it in by, where it did so itself
 
 
 class Member(ABC):
@@ -35,13 +36,15 @@ class Member(ABC):
     """
 
     __slots__ = (
-        *("_pending", "_pending_max", "caller", "has_lost", "kind", "rooms", "seen", "shown"),
+        *("_pending", "_pending_max", "caller", "has_lost", "holds", "kind", "rooms"),
+        *("seen", "shown"),
     )
 
     def __init__(self, kind: Kind, entry: Entry, *, pending_max: int) -> None:
         self.kind = kind
         self.caller = entry.caller
         self.shown: Final = entry.shown
+        self.holds: Final = entry.holds
         self.rooms: frozenset[str] = frozenset()
         self.seen: Place = START
         self.has_lost = False
@@ -79,6 +82,23 @@ class Member(ABC):
             self._pending = None
             self.resync()
 
+    def send(self, name: str, data: bytes) -> None:
+        """Send an event of its own, whatever waits already; `data` is JSON."""
+        self.put(single(self.kind.form.write(name, data, None)))
+
+    @property
+    @abstractmethod
+    def keeps_up(self) -> bool:
+        """Say whether all that was sent is out of this process."""
+
+    @abstractmethod
+    def put(self, packet: Packet) -> None:
+        """Send a packet at once, whatever waits already."""
+
+    @abstractmethod
+    async def dismiss(self) -> None:
+        """Put the client out, since there is nothing more to tell; it stays away."""
+
     @abstractmethod
     def write(self, packet: Packet) -> None:
         """Send a packet at once; loses its place when too much waits already."""
@@ -90,3 +110,8 @@ class Member(ABC):
     @abstractmethod
     async def refuse(self, error: StanchionError) -> None:
         """Tell the client why it may no longer be here, and put it out."""
+
+
+def request_of(member: Member, data: object) -> Request:
+    """Return what a client asks, with who it is and where."""
+    return Request(member.caller, member.kind.audience, member.rooms, data, member.holds)

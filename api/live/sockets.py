@@ -16,14 +16,14 @@ import socketio
 from engineio.exceptions import EngineIOError
 from socketio import packet as sio
 
-from api.auth.callers import Caller
+from api.auth.callers import NOBODY, Caller
 from api.live.callers import require
-from api.live.channel import Admission, Authenticate, Reply, Request
+from api.live.channel import Admission, Authenticate, Credentials, Reply
 from api.live.engine import Connection, Engine
 from api.live.handshake import Handshake
 from api.live.hub import Hub
 from api.live.limits import LiveLimits
-from api.live.member import Entry, Kind, Member
+from api.live.member import Entry, Kind, Member, request_of
 from api.live.packets import Packet, SocketioForm, encode_json, single
 from api.live.rights import ChangedCallerError
 from api.live.rooms import ChosenRooms
@@ -55,6 +55,19 @@ class SocketioMember(Member):
         """Send a packet; loses its place when too much waits already."""
         if not self.connection.put_events(packet):
             self.lose_place()
+
+    @property
+    def keeps_up(self) -> bool:
+        """Say whether all that was sent is out of this process."""
+        return self.connection.keeps_up
+
+    def put(self, packet: Packet) -> None:
+        """Send a packet, whatever waits already."""
+        self.connection.put_last(packet)
+
+    async def dismiss(self) -> None:
+        """Put the client out of the namespace; the official client stays away."""
+        await self._put_out(self.connection.sid)
 
     def resync(self) -> None:
         """Tell the client to start over; it comes back by itself."""
@@ -144,9 +157,7 @@ class SocketioServer(socketio.AsyncServer):
         handler = hub.channel.handlers.get(data[0])
         if handler is None:
             return  # of no interest; another version of a client may say more
-        asked = Request(
-            member.caller, member.kind.audience, member.rooms, data[1] if len(data) > 1 else None
-        )
+        asked = request_of(member, data[1] if len(data) > 1 else None)
         try:
             reply = await handler(asked)
         except StanchionError as error:
@@ -182,14 +193,13 @@ class SocketioServer(socketio.AsyncServer):
         connection: Connection = self.eio.sockets[eio_sid]
         handshake = Handshake(self.environ[eio_sid]["asgi.scope"])
         shown = handshake.credentials(said)
-        caller = await self._authenticate(shown)
-        require(caller, hub.channel.at.who)
-        admission = await hub.channel.admit(caller, {**handshake.query, **said})
+        caller, admission = await self._let_in(hub, shown, {**handshake.query, **said})
         rooms, is_where_it_was = await self._rejoin(hub, caller, admission, _text(said, "pid"))
         recovers = said.get("recovery") is not False
         kind = Kind(SocketioForm(namespace, recovers), admission.audience)
         put_out = functools.partial(self._put_out, namespace)
-        member = SocketioMember(kind, Entry(caller, shown), connection, put_out)
+        entry = Entry(caller, shown, admission.holds)
+        member = SocketioMember(kind, entry, connection, put_out)
         await hub.enter(member, rooms)
         try:
             offset = _text(said, "offset") if is_where_it_was else None
@@ -207,6 +217,17 @@ class SocketioServer(socketio.AsyncServer):
         self._members[eio_sid, namespace] = member
         if connection.closed:
             await self._handle_disconnect(eio_sid, namespace)
+
+    async def _let_in(
+        self, hub: Hub, shown: Credentials, asked: Mapping[str, Any]
+    ) -> tuple[Caller, Admission]:
+        """Return who a client is to a channel and what it is let into; raises what refuses it."""
+        admission = await hub.channel.admit_holder(shown, asked)
+        if admission is not None:
+            return NOBODY, admission
+        caller = await self._authenticate(shown)
+        require(caller, hub.channel.at.who)
+        return caller, await hub.channel.admit(caller, asked)
 
     async def _rejoin(
         self, hub: Hub, caller: Caller, admission: Admission, pid: str | None

@@ -3,20 +3,22 @@
 from collections.abc import Mapping
 from typing import Any, Final
 
-from api.live.channel import Admission, Authenticate, Reply, Request
+from api.live.channel import Admission, Authenticate, Reply
 from api.live.conversation import (
     FORM,
     Closed,
     Conversation,
+    Door,
     Doorkeeper,
     Talker,
+    TokenDoor,
     close_code_of,
     tell_refusal,
 )
 from api.live.handshake import Handshake
 from api.live.hub import Hub
 from api.live.limits import LiveLimits
-from api.live.member import Entry, Kind, Member
+from api.live.member import Entry, Kind, Member, request_of
 from api.live.pace import Pace
 from api.live.packets import Packet, frame
 from api.live.wire import CloseCode, Wire, wire_of
@@ -40,6 +42,19 @@ class WebSocketMember(Member):
         else:
             self.wire.write(packet.frames)
 
+    @property
+    def keeps_up(self) -> bool:
+        """Say whether all that was sent is out of this process."""
+        return not self.wire.buffered_bytes
+
+    def put(self, packet: Packet) -> None:
+        """Send a packet at once, whatever waits already."""
+        self.wire.write(packet.frames)
+
+    async def dismiss(self) -> None:
+        """Close, since there is nothing more to tell."""
+        self.wire.close(CloseCode.FINISHED, "")
+
     def resync(self) -> None:
         """Tell the client to start over, and close."""
         self.wire.write(frame(FORM.write("resync", b"{}", None)))
@@ -56,7 +71,8 @@ class WebSocketServer:
 
     def __init__(self, *, authenticate: Authenticate, limits: LiveLimits) -> None:
         self._limits: Final = limits
-        self._door: Final = Doorkeeper(authenticate, limits)
+        self._door: Final[Door] = Doorkeeper(authenticate, limits)
+        self._visitors_door: Final[Door] = TokenDoor(limits)
         self._wires: Final[set[Wire]] = set()
 
     @property
@@ -78,7 +94,8 @@ class WebSocketServer:
         self._wires.add(wire)
         conversation = Conversation(wire, receive, self._limits)
         try:
-            entry, asked = await self._door.admit(
+            door = self._visitors_door if talker.at.who.visitors else self._door
+            entry, asked = await door.admit(
                 conversation, Handshake(scope), talker.at.who, parameters
             )
             await talker.talk(conversation, entry, asked)
@@ -145,7 +162,7 @@ class ChannelTalker:
         if handler is None:
             conversation.tell("error", {"code": "unknown_type", "message": said.type[:64]})
             return
-        asked = Request(member.caller, member.kind.audience, member.rooms, said.data)
+        asked = request_of(member, said.data)
         try:
             reply = await handler(asked)
         except StanchionError as error:

@@ -22,6 +22,7 @@ _ABORT_AT_STOP_S: Final = 0.5
 class CloseCode(enum.IntEnum):
     """Why the server closes a WebSocket; docs/events.md lists them for clients."""
 
+    FINISHED = 1000
     NOT_TEXT = 1003
     TOO_FAST = 1008
     TOO_BIG = 1009
@@ -31,6 +32,7 @@ class CloseCode(enum.IntEnum):
     MALFORMED = 4400
     UNAUTHENTICATED = 4401
     FORBIDDEN = 4403
+    NOT_FOUND = 4404
     TOO_LATE = 4408
 
 
