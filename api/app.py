@@ -40,6 +40,7 @@ from api.metrics import MetricsResource, RequestMetrics
 from api.middleware import Measure, OnePath, RequestId
 from api.people import routes as people
 from api.supervisor.addresses import reachable
+from api.tickets.assembly import Tickets
 from models.addresses import parse_networks
 from models.database import Database
 from models.messages import facts
@@ -173,6 +174,9 @@ class Application:
             sockets=lambda rights: [MessageStream(offer, rights)],
         )
         self._app.add_route("/api/queue/events", events)
+        self._tickets: Final = Tickets(
+            stores.database, stores.redis, settings, access, now_ms=now_ms
+        )
         routes = [
             *messages.add_routes(self._app, self._messages, bounds, now_ms=now_ms),
             *message_activity.add_routes(self._app, _activity(stores, settings), now_ms=now_ms),
@@ -184,22 +188,23 @@ class Application:
                 bounds,
                 now_ms=now_ms,
             ),
+            *webhooks.add_routes(
+                self._app,
+                self._webhooks,
+                self._messages.queues,
+                access.proxies,
+                body_bytes_max=settings.body_bytes_max,
+                now_ms=now_ms,
+            ),
+            *people.add_routes(
+                self._app,
+                access,
+                token_s=settings.token_s,
+                body_bytes_max=settings.body_bytes_max,
+                now_ms=now_ms,
+            ),
+            *self._tickets.add_routes(self._app),
         ]
-        routes += webhooks.add_routes(
-            self._app,
-            self._webhooks,
-            self._messages.queues,
-            access.proxies,
-            body_bytes_max=settings.body_bytes_max,
-            now_ms=now_ms,
-        )
-        routes += people.add_routes(
-            self._app,
-            access,
-            token_s=settings.token_s,
-            body_bytes_max=settings.body_bytes_max,
-            now_ms=now_ms,
-        )
         self._metrics: Final = MetricsResource(
             registry,
             self._messages,
@@ -244,12 +249,14 @@ class Application:
             self._live.run(),
             self._look_around(),
             self._access.keys.run(),
+            self._tickets.run(),
         ):
             self._tasks.add(asyncio.create_task(run))
 
     async def _stop(self) -> None:
         self.drain()
         await self._messages.close()
+        await self._tickets.close()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)

@@ -14,6 +14,7 @@ import falcon
 import structlog
 from falcon.asgi import App, Request, Response
 
+from api import sentences
 from models import errors
 from models.errors import StanchionError
 
@@ -114,7 +115,8 @@ def _mail_form(_status: HTTPStatus, error: StanchionError, _request_id: str) -> 
 
 def _tickets_form(_status: HTTPStatus, error: StanchionError, _request_id: str) -> dict[str, Any]:
     """`{error, message, details}`."""
-    return {"error": error.code.lower(), "message": sentence_of(error), "details": _details(error)}
+    facts = getattr(error, "facts", None) or _details(error)
+    return {"error": error.code.lower(), "message": sentence_of(error), "details": facts}
 
 
 def _plain_form(status: HTTPStatus, error: StanchionError, _request_id: str) -> dict[str, Any]:
@@ -134,10 +136,12 @@ _FORMS: Final[Mapping[str, Form]] = {
     "/tickets": _tickets_form,
     "/counters": _tickets_form,
     "/procedures": _tickets_form,
+    "/branches": _tickets_form,
     "/api/auths": _tickets_form,
     "/api/tickets": _tickets_form,
     "/api/counters": _tickets_form,
     "/api/procedures": _tickets_form,
+    "/api/branches": _tickets_form,
 }
 
 
@@ -220,7 +224,11 @@ async def _handle_bug(
 def answer(req: Request, resp: Response, status: HTTPStatus, error: StanchionError) -> None:
     """Write an error into a response."""
     resp.status = status
-    resp.media = form_of(req.path)(status, error, req.context.request_id)
+    form = form_of(req.path)
+    resp.media = form(status, error, req.context.request_id)
+    if form is _tickets_form:  # the hall's people read it, in their language
+        language = sentences.language_of(req.get_header("Accept-Language"))
+        resp.media["message"] = sentences.say(error, language=language)
     retry_after_s = getattr(error, "retry_after_s", None)
     if retry_after_s is not None:
         resp.set_header("Retry-After", str(retry_after_s))

@@ -43,7 +43,7 @@ def choose(req: Request, languages: tuple[Language, ...]) -> Language:
     chosen = by_name.get(req.cookies.get(COOKIE, ""))
     if chosen:
         return chosen
-    wanted = _wanted(req.get_header("Accept-Language", default=""))
+    wanted = wanted_of(req.get_header("Accept-Language", default=""))
     return next((by_name[name] for name in wanted if name in by_name), languages[0])
 
 
@@ -59,7 +59,7 @@ def remember(resp: Response, language: Language, *, is_secure: bool) -> None:
     )
 
 
-def _wanted(header: str) -> list[str]:
+def wanted_of(header: str) -> list[str]:
     """Return the languages of `Accept-Language` without their regions, the dearest first."""
     weighed = []
     for part in header.split(","):

@@ -53,6 +53,11 @@ class Row:
     exempt: tuple[Scope, ...] = ()  # who shows a key of this scope is not counted
 
 
+def _tickets(path: str) -> tuple[str, ...]:
+    """Return a path in all the ways in which the contract of tickets writes its paths."""
+    return tuple(prefix + path for prefix in ("/app", "", "/api", "/app/api"))
+
+
 TABLE: Final[tuple[Row, ...]] = (
     Row(
         name="logins",
@@ -62,6 +67,28 @@ TABLE: Final[tuple[Row, ...]] = (
             *("/auths/login", "/app/auths/login", "/api/auths/login", "/app/api/auths/login"),
         ),
         methods=("POST",),
+    ),
+    # A kiosk with a key of its own counts for itself: one hall is one address.
+    Row(
+        name="tickets",
+        setting="tickets_per_minute_max",
+        paths=_tickets("/tickets"),
+        methods=("POST",),
+        exempt=(Scope.TICKETS,),
+    ),
+    Row(
+        name="ticket_changes",
+        setting="ticket_changes_per_minute_max",
+        paths=_tickets("/tickets/*"),
+        methods=("PATCH",),
+        by=By.USER,
+    ),
+    Row(
+        name="waiting_lists",
+        setting="waiting_lists_per_minute_max",
+        paths=_tickets("/tickets/waiting"),
+        methods=("GET", "HEAD"),
+        exempt=(Scope.TICKETS,),
     ),
 )
 

@@ -2,7 +2,7 @@
 
 import os
 
-from beat import messages, people, schedules, system, webhooks
+from beat import messages, people, schedules, system, tickets, webhooks
 from models.settings import load_settings
 from workers.app import app, configure
 
@@ -15,6 +15,7 @@ app.conf.update(
         **messages.SCHEDULE,
         **people.SCHEDULE,
         **schedules.SCHEDULE,
+        **tickets.SCHEDULE,
         **webhooks.SCHEDULE,
     },
     beat_scheduler="beat.scheduler:Scheduler",

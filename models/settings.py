@@ -129,6 +129,9 @@ class Settings:
 
     # How often somebody may ask, by name; limit_subjects_max is of each process
     logins_per_minute_max: Count = 30
+    tickets_per_minute_max: Count = 5
+    ticket_changes_per_minute_max: Count = 30
+    waiting_lists_per_minute_max: Count = 60
     limit_subjects_max: Count = 100_000
 
     # Events to live clients

@@ -261,6 +261,8 @@ TABLE: Final[tuple[Row, ...]] = (
     Row(paths=_tickets("/counters/*/*"), who=_COUNTERS),
     Row(paths=_tickets("/procedures"), methods=_READ, who=_EVERYBODY),
     Row(paths=_tickets("/procedures"), who=_HALL),
+    Row(paths=_tickets("/branches"), methods=_READ, who=_EVERYBODY),
+    Row(paths=_tickets("/branches"), who=_HALL),
     # Live connections say who they are when they open, and SOCKETS says who may.
     Row(paths=("/socket.io", "/ws", "/api/v1/ws"), who=_EVERYBODY),
 )

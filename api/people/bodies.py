@@ -1,6 +1,6 @@
 """What people's resources read and answer."""
 
-from typing import Final
+from typing import Any, Final
 from urllib.parse import parse_qs
 
 import msgspec
@@ -116,7 +116,7 @@ class TicketsError(Struct, frozen=True):
 
     error: str
     message: str
-    details: dict[str, str]
+    details: dict[str, Any]
 
 
 _decode: Final = msgspec.json.Decoder(Credentials).decode

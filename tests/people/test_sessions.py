@@ -217,6 +217,7 @@ def test_a_token_is_given_and_taken_under_each_prefix(
 
 
 def test_a_token_log_in_is_refused_in_the_tickets_form(client: httpx.Client) -> None:
+    client.headers["Accept-Language"] = "en"
     wrong = client.post("/app/auths/login", data={"username": "nobody", "password": "x"})
     missing = client.post("/app/auths/login", data={"username": "nobody"})
 

@@ -1,0 +1,1 @@
+"""Tickets over HTTP: kiosks, displays, officers, and who looks after the hall."""

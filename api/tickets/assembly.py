@@ -1,0 +1,110 @@
+"""Everything of one process that serves tickets, put together from settings and stores."""
+
+import contextlib
+from collections.abc import Callable, Coroutine
+from typing import Any, Final
+
+import redis.asyncio
+import tzlocal
+from falcon.asgi import App
+
+from api.access import Access
+from api.tickets import counters, halls, tickets
+from api.tickets.waiting import WaitingResource
+from models.database import Database
+from models.errors import UnavailableError
+from models.redis import RedisAwayError
+from models.settings import Settings
+from models.tickets.hall_service import HallService
+from models.tickets.herald import Herald
+from models.tickets.hours import is_timezone
+from models.tickets.service import TicketService
+from models.tickets.turnstile import Turnstile
+
+# The contract writes its paths in all of these ways.
+_PREFIXES: Final = ("/app", "", "/api", "/app/api")
+
+
+class Tickets:
+    """The tickets of one process: services, resources, and what runs beside the requests."""
+
+    def __init__(
+        self,
+        database: Database,
+        client: redis.asyncio.Redis,
+        settings: Settings,
+        access: Access,
+        *,
+        now_ms: Callable[[], int],
+    ) -> None:
+        self._herald: Final = Herald(
+            database, client, kept_max=settings.events_kept_max, clock=now_ms
+        )
+        self._turnstile: Final = Turnstile(database, tell=self._herald.tell)
+        self.service: Final = TicketService(database, self._turnstile)
+        self.hall: Final = HallService(
+            database, self._turnstile, timezone=settings.timezone or local_timezone()
+        )
+        self._access: Final = access
+        self._body_bytes_max: Final = settings.body_bytes_max
+        self._now_ms: Final = now_ms
+
+    def add_routes(self, app: App[Any, Any]) -> list[tuple[str, object]]:
+        """Serve tickets under every prefix; returns the routes for the reference."""
+        shown = []
+        for path, resource in self._resources():
+            for prefix in _PREFIXES:
+                app.add_route(f"{prefix}{path}", resource)
+            shown.append((f"{_PREFIXES[0]}{path}", resource))
+        return shown
+
+    def run(self) -> Coroutine[Any, Any, None]:
+        """Bring what happens to displays, until cancelled."""
+        return self._herald.run()
+
+    async def close(self) -> None:
+        """Finish what was begun; what displays were not told, beat brings to them."""
+        await self._turnstile.close()
+        with contextlib.suppress(*RedisAwayError, UnavailableError):
+            await self._herald.flush()
+
+    def _resources(self) -> list[tuple[str, object]]:
+        ground: dict[str, Any] = {
+            "body_bytes_max": self._body_bytes_max,
+            "now_ms": self._now_ms,
+        }
+        resources: list[tuple[str, object]] = [
+            ("/tickets/waiting", WaitingResource(self.service, self._now_ms)),
+        ]
+        for path, of_tickets in (
+            ("/tickets", tickets.TicketsResource),
+            ("/tickets/{ticket_id}", tickets.TicketResource),
+            ("/tickets/{ticket_id}/recall", tickets.RecallResource),
+            ("/tickets/{ticket_id}/no-show", tickets.NoShowResource),
+            ("/tickets/{ticket_id}/park", tickets.ParkResource),
+            ("/tickets/{ticket_id}/return", tickets.ReturnResource),
+            ("/tickets/{ticket_id}/transfer", tickets.TransferResource),
+        ):
+            resources.append((path, of_tickets(self.service, self._access, **ground)))
+        for path, of_counters in (
+            ("/counters", counters.CountersResource),
+            ("/counters/{counter_id}", counters.CounterResource),
+            ("/counters/{counter_id}/call-next", counters.CallNextResource),
+            ("/counters/{counter_id}/pause", counters.PauseResource),
+            ("/counters/{counter_id}/resume", counters.ResumeResource),
+        ):
+            resources.append((path, of_counters(self.service, self.hall, self._access, **ground)))
+        for path, of_halls in (
+            ("/branches", halls.BranchesResource),
+            ("/branches/{branch_id}", halls.BranchResource),
+            ("/procedures", halls.ProceduresResource),
+            ("/procedures/{procedure_id}", halls.ProcedureResource),
+        ):
+            resources.append((path, of_halls(self.hall, self._access, **ground)))
+        return resources
+
+
+def local_timezone() -> str:
+    """Return the name of the machine's time zone, UTC if it has none."""
+    name = tzlocal.get_localzone_name()
+    return name if is_timezone(name) else "UTC"

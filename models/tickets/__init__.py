@@ -1,0 +1,1 @@
+"""Tickets: people who take a number and are called to a counter."""
