@@ -31,6 +31,7 @@ from api.live.gateway import LiveGateway
 from api.live.limits import LiveLimits
 from api.live.rooms import ChosenRooms
 from api.live.tail import StreamTail
+from api.mail import routes as mail
 from api.message_activity import newest_entry_of
 from api.message_bounds import MessageBounds
 from api.message_consumer import Offer
@@ -179,6 +180,9 @@ class Application:
         )
         routes = [
             *messages.add_routes(self._app, self._messages, bounds, now_ms=now_ms),
+            *mail.add_routes(
+                self._app, stores.database, body_bytes_max=settings.body_bytes_max, now_ms=now_ms
+            ),
             *message_activity.add_routes(self._app, _activity(stores, settings), now_ms=now_ms),
             *schedules.add_routes(
                 self._app,

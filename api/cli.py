@@ -26,7 +26,7 @@ from api.webhook_arguments import add_arguments as add_webhook_arguments
 from models.errors import StanchionError
 from models.settings import Settings, SettingsError, host_of, load_settings, port_of
 
-_TASK_QUEUES: Final = "system,messages,people,webhooks,schedules,tickets"
+_TASK_QUEUES: Final = "system,messages,people,webhooks,schedules,tickets,mail"
 _RELAY_STOP_S: Final = 2
 # More connections than a shell's usual limit of open files lets through.
 _OPEN_FILES_MAX: Final = 65_536
@@ -113,6 +113,23 @@ def flower(settings: Settings, _options: argparse.Namespace) -> int:
         f"--address={host_of(settings.flower_bind)}",
         f"--port={port_of(settings.flower_bind)}",
     )
+
+
+def mail_watch(settings: Settings, options: argparse.Namespace) -> int:
+    """Watch the Exim of this machine and act on it; needs the broker, and no database."""
+    from workers import mail_host  # noqa: PLC0415
+    from workers.app import app, configure  # noqa: PLC0415
+
+    configure(settings)
+    if not mail_host.set_up(options.host, settings.exim):
+        raise SettingsError("STANCHION_EXIM", "there is no Exim on this machine")
+    _enter_empty_folder(settings)
+    warnings.filterwarnings("ignore", "You're running the worker with superuser", UserWarning)
+    started = mail_host.arguments(
+        options.host, log_level=settings.log_level, threads=settings.mail_threads
+    )
+    app.worker_main(["--quiet", *started])
+    return 0
 
 
 def migrate(settings: Settings, options: argparse.Namespace) -> int:
@@ -204,9 +221,9 @@ def version(_settings: Settings, options: argparse.Namespace) -> int:
 
 
 _COMMANDS: Final = {
-    command.__name__: command
+    command.__name__.replace("_", "-"): command
     for command in (
-        *(up, api, relay, worker, beat, flower, migrate),
+        *(up, api, relay, worker, beat, flower, mail_watch, migrate),
         *(user, key, messages, schedules, webhooks, tail, doctor, version),
     )
 }
@@ -293,6 +310,12 @@ def _parser() -> argparse.ArgumentParser:
                 "--name",
                 default=f"worker-{os.getpid()}",
                 help="tells workers of a host apart, default: worker- and the process id",
+            )
+        if name == "mail-watch":
+            one.add_argument(
+                "--host",
+                default=platform.node(),
+                help="what this host is called, default: its name",
             )
     add_people_arguments(parsers["user"], parsers["key"])
     add_message_arguments(parsers["tail"], parsers["messages"])

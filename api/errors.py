@@ -113,6 +113,14 @@ def _mail_form(_status: HTTPStatus, error: StanchionError, _request_id: str) -> 
     return body
 
 
+def _queue_form(status: HTTPStatus, error: StanchionError, request_id: str) -> dict[str, Any]:
+    """`{success, error, data?}`, where `data` is a list of the fields that are wrong."""
+    if not isinstance(error, errors.InvalidError):
+        return _mail_form(status, error, request_id)
+    faults = [{"field": field, "message": reason} for field, reason in error.details.items()]
+    return {"success": False, "error": "Validation failed", "data": faults}
+
+
 def _tickets_form(_status: HTTPStatus, error: StanchionError, _request_id: str) -> dict[str, Any]:
     """`{error, message, details}`."""
     facts = getattr(error, "facts", None) or _details(error)
@@ -129,7 +137,11 @@ _FORMS: Final[Mapping[str, Form]] = {
     "/api/v1/queues": _rooms_form,
     "/api/v1/sessions": _rooms_form,
     "/api/v1/admin": _rooms_form,
-    "/api/v1/queue": _mail_form,
+    "/api/v1/queue": _queue_form,
+    "/api/v1/messages": _queue_form,
+    "/api/v1/logs": _queue_form,
+    "/api/v1/reports": _queue_form,
+    "/api/v1/dashboard": _queue_form,
     "/api/v1/auth": _mail_form,
     "/app": _tickets_form,
     "/auths": _tickets_form,

@@ -2,7 +2,7 @@
 
 import os
 
-from beat import messages, people, schedules, system, tickets, webhooks
+from beat import mail, messages, people, schedules, system, tickets, webhooks
 from models.settings import load_settings
 from workers.app import app, configure
 
@@ -12,6 +12,7 @@ configure(load_settings(os.environ))
 app.conf.update(
     beat_schedule={
         **system.SCHEDULE,
+        **mail.SCHEDULE,
         **messages.SCHEDULE,
         **people.SCHEDULE,
         **schedules.SCHEDULE,

@@ -117,6 +117,10 @@ class Settings:
     webhook_networks: tuple[str, ...] = ()
     webhooks_at_once_max: Annotated[int, Meta(ge=1, le=256)] = 4
 
+    # Mail
+    mail_threads: Annotated[int, Meta(ge=1, le=64)] = 8
+    mail_samples_keep_s: WholeSeconds = 2_592_000
+
     # People
     session_s: WholeSeconds = 86_400
     token_s: WholeSeconds = 43_200

@@ -5,7 +5,7 @@ import contextlib
 import signal
 import sys
 import time
-from collections.abc import Coroutine, Mapping
+from collections.abc import Coroutine, Mapping, Sequence
 from typing import Any, Final
 
 from api.supervisor.addresses import check_addresses, is_healthy
@@ -14,6 +14,7 @@ from api.supervisor.embedded import redis_program
 from api.supervisor.instance import claim
 from api.supervisor.output import Output
 from api.supervisor.welcome import welcome
+from models.mail.program import find_command
 from models.secrets import ensure_secrets
 from models.settings import Settings, given_settings
 
@@ -89,11 +90,18 @@ class _Supervisor:
             ("worker", ((0.0, signal.SIGTERM), (self._stop_s / 2, signal.SIGQUIT))),
             ("beat", ((0.0, signal.SIGTERM),)),
             ("flower", ((0.0, signal.SIGTERM),)),
+            *self._mail_host(),
         ):
             self._keep_running(self._program(name, stop_signals=stop_signals))
         took_s = time.monotonic() - self._started_at
         self._output.show(welcome(self._settings, secrets, took_s=took_s))
         return True
+
+    def _mail_host(self) -> Sequence[tuple[str, Sequence[tuple[float, signal.Signals]]]]:
+        """Return what looks after the Exim of this machine, if there is one."""
+        if find_command(self._settings.exim) is None:
+            return []
+        return [("mail-watch", ((0.0, signal.SIGTERM), (self._stop_s / 2, signal.SIGQUIT)))]
 
     def _program(self, name: str, **treatment: Any) -> Program:
         command = [sys.executable, "-P", "-m", "api.cli", name]

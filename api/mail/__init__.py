@@ -1,0 +1,1 @@
+"""Mail over HTTP: the queues of all hosts, by the mail contract and its original's wire."""

@@ -1,0 +1,33 @@
+"""Moments and spans as the mail contract writes them."""
+
+import re
+from datetime import UTC, datetime
+from typing import Final
+
+from models.errors import InvalidError
+
+_UNITS_S: Final = {"d": 86_400, "h": 3_600, "m": 60, "s": 1}
+_SPAN: Final = re.compile(r"(?:\d{1,9}[dhms])+")
+_PART: Final = re.compile(r"(\d+)([dhms])")
+
+
+def iso_seconds(at_ms: int) -> str:
+    """Write a moment as the contract does: UTC, whole seconds, `Z`."""
+    return datetime.fromtimestamp(at_ms // 1000, UTC).isoformat()[:-6] + "Z"
+
+
+def span(ms: int) -> str:
+    """Write a span as `2h30m`, below a minute as `12s`."""
+    seconds = max(ms, 0) // 1000
+    hours, minutes = seconds // 3600, seconds % 3600 // 60
+    text = (f"{hours}h" if hours else "") + (f"{minutes}m" if minutes else "")
+    return text or f"{seconds}s"
+
+
+def read_span_ms(text: str, *, field: str) -> int:
+    """Read `2h`, `1h30m`, `2d` or a bare number of minutes; raises InvalidError."""
+    if text.isascii() and text.isdecimal() and len(text) <= 9:  # noqa: PLR2004  # a thousand years
+        return int(text) * 60_000
+    if not _SPAN.fullmatch(text):
+        raise InvalidError({field: f"expected a span such as 1h30m or 2d, got {text[:40]!r}"})
+    return sum(int(number) * _UNITS_S[unit] for number, unit in _PART.findall(text)) * 1000

@@ -1,0 +1,211 @@
+"""The queues of all hosts, as they are: lists, searches, single messages, numbers."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+from falcon.asgi import Request, Response
+
+from api.mail import bodies
+from api.mail.bodies import MailError
+from api.mail.queries import (
+    MailHistoryQuery,
+    MailHostQuery,
+    MailListQuery,
+    MailSearchBody,
+    criteria_filter,
+    page_of,
+)
+from api.operations import Answer, operation
+from models.mail.filters import MailFilter
+from models.mail.service import MailService
+from models.mail.views import MailPage
+
+USERS: Final = ("Session", "Bearer")
+INVALID: Final = Answer(description="A parameter is wrong", body=MailError)
+NO_MESSAGE: Final = Answer(description="No host has such a message", body=MailError)
+REFUSALS: Final = {
+    401: Answer(description="Nobody is logged in", body=MailError),
+    403: Answer(description="The user's role does not reach this far", body=MailError),
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Room:
+    """What mail's resources stand on."""
+
+    service: MailService
+    body_bytes_max: int
+    now_ms: Callable[[], int]
+
+
+class MailResource:
+    """A resource of mail."""
+
+    def __init__(self, room: Room) -> None:
+        self.body_bytes_max = room.body_bytes_max
+        self._service: Final = room.service
+        self._now_ms: Final = room.now_ms
+
+    async def _page(self, wanted: MailFilter, asked: MailListQuery | MailSearchBody) -> MailPage:
+        page, per_page = page_of(asked)
+        return await self._service.page(
+            wanted,
+            sort_by=asked.sort_by,
+            descending=asked.order == "desc",
+            page=page,
+            per_page=per_page,
+        )
+
+
+class QueueResource(MailResource):
+    """`/api/v1/queue`."""
+
+    @operation(
+        "List the messages",
+        query=MailListQuery,
+        answers={
+            200: Answer(description="A page of them", body=bodies.MailQueueAnswer),
+            400: INVALID,
+            **REFUSALS,
+        },
+        security=USERS,
+    )
+    async def on_get(self, _req: Request, resp: Response, *, query: MailListQuery) -> None:
+        """Return a page of the messages of all hosts, with what all queues hold."""
+        now_ms = self._now_ms()
+        found = await self._page(query.filter(now_ms=now_ms), query)
+        resp.data = bodies.encode(
+            bodies.MailQueueAnswer(
+                data=bodies.queue_data(found, now_ms=now_ms),
+                meta=bodies.meta(found, *page_of(query)),
+            )
+        )
+
+
+class SearchResource(MailResource):
+    """`/api/v1/queue/search`."""
+
+    @operation(
+        "Search for messages",
+        body=MailSearchBody,
+        body_example={"criteria": {"sender": "@example.com", "status": "frozen"}, "page": 1},
+        answers={
+            200: Answer(description="A page of what was found", body=bodies.MailSearchAnswer),
+            400: INVALID,
+            **REFUSALS,
+        },
+        security=USERS,
+    )
+    async def on_post(self, _req: Request, resp: Response, *, body: MailSearchBody) -> None:
+        """Return a page of the messages to which all criteria apply."""
+        now_ms = self._now_ms()
+        found = await self._page(criteria_filter(body.criteria, now_ms=now_ms), body)
+        messages = [bodies.message_body(each, now_ms=now_ms) for each in found.mails]
+        resp.data = bodies.encode(
+            bodies.MailSearchAnswer(
+                data=bodies.MailSearchData(messages, body.criteria),
+                meta=bodies.meta(found, *page_of(body)),
+            )
+        )
+
+
+class HealthResource(MailResource):
+    """`/api/v1/queue/health`."""
+
+    @operation(
+        "Say how the queues are",
+        answers={200: Answer(description="So", body=bodies.MailHealthAnswer), **REFUSALS},
+        security=USERS,
+    )
+    async def on_get(self, _req: Request, resp: Response) -> None:
+        """Return how many messages wait, since when, and how that went within the last hour."""
+        now_ms = self._now_ms()
+        totals = await self._service.totals()
+        trend = await self._service.trend(now_ms=now_ms)
+        resp.data = bodies.encode(
+            bodies.MailHealthAnswer(data=bodies.health_data(totals, trend, now_ms=now_ms))
+        )
+
+
+class StatisticsResource(MailResource):
+    """`/api/v1/queue/statistics`."""
+
+    @operation(
+        "Count the messages",
+        answers={
+            200: Answer(description="The numbers", body=bodies.MailStatisticsAnswer),
+            **REFUSALS,
+        },
+        security=USERS,
+    )
+    async def on_get(self, _req: Request, resp: Response) -> None:
+        """Return how many messages there are by status and by size."""
+        now_ms = self._now_ms()
+        totals, sizes = await self._service.totals(), await self._service.sizes()
+        resp.data = bodies.encode(
+            bodies.MailStatisticsAnswer(data=bodies.statistics_data(totals, sizes, now_ms=now_ms))
+        )
+
+
+class MessageResource(MailResource):
+    """`/api/v1/queue/{message_id}`."""
+
+    @operation(
+        "Show a message",
+        query=MailHostQuery,
+        answers={
+            200: Answer(description="The message", body=bodies.MailDetailsAnswer),
+            400: INVALID,
+            404: NO_MESSAGE,
+            409: Answer(description="Several hosts have one of this id", body=MailError),
+            **REFUSALS,
+        },
+        security=USERS,
+    )
+    async def on_get(
+        self, _req: Request, resp: Response, message_id: str, *, query: MailHostQuery
+    ) -> None:
+        """Return a message; `host` is needed only if several hosts have one of this id."""
+        found = await self._service.get(message_id, host=query.host)
+        resp.data = bodies.encode(bodies.MailDetailsAnswer(data=bodies.details_data(found)))
+
+
+class HistoryResource(MailResource):
+    """`/api/v1/queue/{message_id}/history`."""
+
+    @operation(
+        "Show what was done to a message",
+        query=MailHistoryQuery,
+        answers={
+            200: Answer(description="The newest first", body=bodies.MailHistoryAnswer),
+            400: INVALID,
+            404: NO_MESSAGE,
+            **REFUSALS,
+        },
+        security=USERS,
+    )
+    async def on_get(
+        self, _req: Request, resp: Response, message_id: str, *, query: MailHistoryQuery
+    ) -> None:
+        """Return what people did to a message through this server; it may be gone since."""
+        entries = await self._service.history(message_id, count=query.limit)
+        history = [bodies.audit_body(each) for each in entries]
+        resp.data = bodies.encode(
+            bodies.MailHistoryAnswer(data=bodies.MailHistoryData(message_id, history))
+        )
+
+
+class HostsResource(MailResource):
+    """`/api/v1/queue/hosts`."""
+
+    @operation(
+        "List the mail hosts",
+        answers={200: Answer(description="By name", body=bodies.MailHostsAnswer), **REFUSALS},
+        security=USERS,
+    )
+    async def on_get(self, _req: Request, resp: Response) -> None:
+        """Return the hosts whose Exim is watched, and whether they show life."""
+        now_ms = self._now_ms()
+        hosts = [bodies.host_body(each, now_ms=now_ms) for each in await self._service.hosts()]
+        resp.data = bodies.encode(bodies.MailHostsAnswer(data=bodies.MailHostsData(hosts)))

@@ -1,0 +1,20 @@
+"""When tasks for mail run."""
+
+from typing import Any, Final
+
+from celery.schedules import crontab
+
+from workers import mail
+
+SCHEDULE: Final[dict[str, dict[str, Any]]] = {
+    "mail-sample": {
+        "task": mail.sample.name,
+        "schedule": 60.0,
+        "options": {"queue": "mail", "expires": 60},
+    },
+    "mail-recount": {
+        "task": mail.recount.name,
+        "schedule": crontab(hour=3, minute=41),
+        "options": {"queue": "mail", "expires": 3600},
+    },
+}

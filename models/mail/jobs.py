@@ -1,0 +1,99 @@
+"""What workers do for mail: keep the index by what the watchers tell."""
+
+from collections.abc import Mapping
+
+from sqlalchemy import Connection
+
+from models.database import Database
+from models.mail.rules import Applied, Batch
+from models.mail.statements import index, lists, samples
+from models.mail.statements.index import Counts
+
+
+def apply_batch(database: Database, batch: Batch, *, now_ms: int) -> Applied:
+    """Put a batch into the index if it is the next one; say what is in it now.
+
+    A repeat, one that came too early and one of an earlier watcher change nothing. Batches of one
+    host wait for each other.
+    """
+    told = batch.generation, batch.number
+    with database.begin() as connection:
+        generation, number = index.lock_host(connection, batch.host, now_ms=now_ms)
+        if batch.generation > generation and batch.number == 1:
+            was_whole = False
+        elif batch.generation == generation and batch.number == number + 1:
+            was_whole = index.is_whole(connection, batch.host)
+        else:
+            if batch.generation == generation:
+                index.note_life(connection, batch.host, now_ms=now_ms)
+            return Applied(to_batch=told, holds=(generation, number))
+        _apply(connection, batch)
+        is_whole = was_whole or batch.is_whole
+        index.note_host(connection, batch, is_whole=is_whole, now_ms=now_ms)
+        return Applied(to_batch=told, holds=told)
+
+
+def _apply(connection: Connection, batch: Batch) -> None:
+    ids = [*(mail.message_id for mail in batch.there), *batch.gone]
+    before = index.counts_of(connection, batch.host, ids)
+    index.remove(connection, batch.host, ids)
+    index.add(connection, batch.host, batch.there, generation=batch.generation)
+    if batch.is_whole:
+        index.remove_old(connection, batch.host, generation=batch.generation)
+        index.keep_counts(connection, batch.host, index.counts_of_all(connection, batch.host))
+        return
+    kept = index.kept_counts(connection, batch.host)
+    after = _counts(batch)
+    if before != after:
+        index.keep_counts(connection, batch.host, _sum(kept, before, after))
+
+
+def _counts(batch: Batch) -> Counts:
+    counts: Counts = {}
+    for mail in batch.there:
+        messages, size = counts.get(mail.status.value, (0, 0))
+        counts[mail.status.value] = messages + 1, size + mail.size_bytes
+    return counts
+
+
+def _sum(
+    kept: Mapping[str, tuple[int, int]],
+    minus: Mapping[str, tuple[int, int]],
+    plus: Mapping[str, tuple[int, int]],
+) -> Counts:
+    """Return kept - minus + plus."""
+    result: Counts = {}
+    for status in {*kept, *minus, *plus}:
+        was, less, more = (each.get(status, (0, 0)) for each in (kept, minus, plus))
+        result[status] = was[0] - less[0] + more[0], was[1] - less[1] + more[1]
+    return result
+
+
+def sample(database: Database, *, keep_ms: int, now_ms: int) -> None:
+    """Note what each host has at this moment, and forget what is older than `keep_ms`."""
+    with database.begin() as connection:
+        for name in index.host_names(connection):
+            samples.add(connection, name, lists.totals(connection, of_host=name), now_ms=now_ms)
+        samples.forget(connection, before_ms=now_ms - keep_ms)
+
+
+def recount(database: Database) -> dict[str, int]:
+    """Compare the kept counts with the index, and set them right; return by how much, by host."""
+    wrong: dict[str, int] = {}
+    with database.begin() as connection:
+        names = index.host_names(connection)
+    for name in names:
+        with database.begin() as connection:
+            index.lock_host(connection, name, now_ms=0)
+            kept, counted = (
+                index.kept_counts(connection, name),
+                index.counts_of_all(connection, name),
+            )
+            if kept != counted:
+                index.keep_counts(connection, name, counted)
+                wrong[name] = _messages(counted) - _messages(kept)
+    return wrong
+
+
+def _messages(counts: Counts) -> int:
+    return sum(messages for messages, _ in counts.values())

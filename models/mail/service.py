@@ -1,0 +1,97 @@
+"""What a request does with mail: it asks the index, and never an Exim or a spool."""
+
+from collections.abc import Sequence
+from typing import Final
+
+from sqlalchemy import Connection
+
+from models import audit
+from models.database import Database
+from models.mail.filters import MailFilter, SortBy
+from models.mail.rules import MessageIdTakenError, MessageNotFoundError, check_message_id
+from models.mail.statements import lists, samples
+from models.mail.views import Host, HostedMail, MailPage, Totals, Trend, trend_of
+
+_HOUR_MS: Final = 3_600_000
+# Where sizes are told apart, in bytes: below 1 KB, 10 KB, 100 KB, 1 MB, and what is above.
+_SIZE_BOUNDS: Final = (1_024, 10_240, 102_400, 1_048_576, 1 << 62)
+
+
+class MailService:
+    """The mail of all hosts, as their watchers told it."""
+
+    def __init__(self, database: Database) -> None:
+        self._database: Final = database
+
+    async def page(
+        self,
+        wanted: MailFilter,
+        *,
+        sort_by: SortBy = SortBy.TIMESTAMP,
+        descending: bool = True,
+        page: int = 1,
+        per_page: int = 50,
+    ) -> MailPage:
+        """Return a page of the messages that a filter finds, pages counted from 1."""
+
+        def read(connection: Connection) -> MailPage:
+            return MailPage(
+                mails=lists.page(
+                    connection,
+                    wanted,
+                    sort_by=sort_by,
+                    descending=descending,
+                    offset=(page - 1) * per_page,
+                    limit=per_page,
+                ),
+                total=lists.count_found(connection, wanted),
+                totals=lists.totals(connection),
+            )
+
+        return await self._database.read(read)
+
+    async def get(self, message_id: str, *, host: str | None = None) -> HostedMail:
+        """Return one message.
+
+        Raises InvalidError for what is no id, MessageNotFoundError, and MessageIdTakenError when
+        several hosts have one of this id and none is named.
+        """
+        check_message_id(message_id)
+        found = await self._database.read(lambda connection: lists.find(connection, [message_id]))
+        matching = [each for each in found if host in {None, each.host}]
+        if not matching:
+            raise MessageNotFoundError(message_id)
+        if len(matching) > 1:
+            raise MessageIdTakenError(message_id, sorted(each.host for each in matching))
+        return matching[0]
+
+    async def totals(self) -> Totals:
+        """Return what all queues hold."""
+        return await self._database.read(lists.totals)
+
+    async def sizes(self) -> list[int]:
+        """Return how many messages are below 1 KB, to 10 KB, 100 KB, 1 MB, and above."""
+        return await self._database.read(
+            lambda connection: lists.size_groups(connection, _SIZE_BOUNDS)
+        )
+
+    async def trend(self, *, now_ms: int) -> Trend:
+        """Say how the number of messages went in the last hour."""
+
+        def read(connection: Connection) -> Trend:
+            past = samples.since(connection, from_ms=now_ms - _HOUR_MS)
+            messages = lists.totals(connection).messages
+            return trend_of(past[0].messages if past else messages, messages)
+
+        return await self._database.read(read)
+
+    async def history(self, message_id: str, *, count: int) -> Sequence[audit.Entry]:
+        """Return what people did to a message, the newest first; it may be gone since."""
+        check_message_id(message_id)
+        return await self._database.read(
+            lambda connection: audit.page(connection, target=message_id, count=count)
+        )
+
+    async def hosts(self) -> list[Host]:
+        """Return all hosts by name."""
+        return await self._database.read(lists.hosts)

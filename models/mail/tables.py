@@ -1,0 +1,134 @@
+"""The schema of mail. All moments are Unix milliseconds; what is folded is for comparing only."""
+
+from typing import Final
+
+from sqlalchemy import BigInteger, Boolean, Column, Index, Integer, String, Table, Text
+
+from models.database import metadata
+
+# What a list is ordered by is that much of an address: what is longer would fit no index.
+KEY_CHARACTERS_MAX: Final = 100
+
+
+def _ordered(length: int) -> String:
+    """Return a type of text that both databases put into the same order, by its bytes."""
+    return String(length).with_variant(String(length, collation="C"), "postgresql")
+
+
+host: Final = Table(
+    "mail_host",
+    metadata,
+    Column("name", String(64), primary_key=True),
+    # Which watcher tells of it: when that began, and the number of the last batch that counts.
+    Column("generation", BigInteger, nullable=False),
+    Column("number", BigInteger, nullable=False),
+    Column("is_whole", Boolean, nullable=False),
+    Column("seen_at_ms", BigInteger, nullable=False),
+    Column("first_seen_at_ms", BigInteger, nullable=False),
+)
+
+# How many messages each host has, kept by every change, since a count reads all of them.
+count: Final = Table(
+    "mail_count",
+    metadata,
+    Column("host", String(64), primary_key=True),
+    Column("status", String(16), primary_key=True),
+    Column("messages", Integer, nullable=False),
+    Column("size_bytes", BigInteger, nullable=False),
+)
+
+message: Final = Table(
+    "mail_message",
+    metadata,
+    Column("host", String(64), primary_key=True),
+    Column("message_id", _ordered(23), primary_key=True),
+    Column("generation", BigInteger, nullable=False),
+    Column("queue", String(255), nullable=False),
+    Column("received_at_ms", BigInteger, nullable=False),
+    Column("sender", Text, nullable=False),
+    Column("sender_folded", Text, nullable=False),
+    Column("sender_key", _ordered(KEY_CHARACTERS_MAX), nullable=False),
+    Column("recipients", Text, nullable=False),  # JSON
+    Column("recipients_folded", Text, nullable=False),  # one on each line
+    Column("recipient_key", _ordered(KEY_CHARACTERS_MAX), nullable=False),
+    Column("delivered", Text, nullable=False),  # JSON
+    Column("size_bytes", BigInteger, nullable=False),
+    Column("status", String(16), nullable=False),
+    Column("frozen_at_ms", BigInteger),
+    Column("is_delivering", Boolean, nullable=False),
+    Column("subject", Text, nullable=False),
+    Column("subject_folded", Text, nullable=False),
+    Column("source", Text, nullable=False),
+    Column("source_folded", Text, nullable=False),
+    Column("user", Text, nullable=False),
+    Column("protocol", Text, nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("last_attempt_at_ms", BigInteger),
+    Column("last_error", Text, nullable=False),
+    Column("last_error_folded", Text, nullable=False),
+    # One for each order of a list; the key makes each of them an order of all.
+    Index(None, "received_at_ms", "message_id", "host"),
+    Index(None, "message_id", "host"),
+    Index(None, "sender_key", "message_id", "host"),
+    Index(None, "recipient_key", "message_id", "host"),
+    Index(None, "size_bytes", "message_id", "host"),
+    Index(None, "status", "received_at_ms", "message_id", "host"),
+)
+
+# What each host had, by the minute.
+sample: Final = Table(
+    "mail_sample",
+    metadata,
+    Column("at_ms", BigInteger, primary_key=True),
+    Column("host", String(64), primary_key=True),
+    Column("messages", Integer, nullable=False),
+    Column("deferred", Integer, nullable=False),
+    Column("frozen", Integer, nullable=False),
+    Column("size_bytes", BigInteger, nullable=False),
+    Column("oldest_at_ms", BigInteger),
+)
+
+operation: Final = Table(
+    "mail_operation",
+    metadata,
+    Column("id", String(32), primary_key=True),
+    Column("action", String(16), nullable=False),
+    Column("actor", String(255), nullable=False),
+    Column("messages", Integer, nullable=False),
+    Column("settled", Integer, nullable=False),
+    Column("succeeded", Integer, nullable=False),
+    Column("created_at_ms", BigInteger, nullable=False),
+    # What was not begun by then is not done.
+    Column("expires_at_ms", BigInteger, nullable=False),
+    Column("finished_at_ms", BigInteger),
+    Column("cancelled_at_ms", BigInteger),
+    Index(None, "created_at_ms"),
+    Index(None, "finished_at_ms", "expires_at_ms"),
+)
+
+# What goes to a host in one task.
+chunk: Final = Table(
+    "mail_chunk",
+    metadata,
+    Column("operation_id", String(32), primary_key=True),
+    Column("number", Integer, primary_key=True),
+    Column("host", String(64), nullable=False),
+    Column("queue", String(255), nullable=False),
+    Column("message_ids", Text, nullable=False),  # JSON
+    Column("sends", Integer, nullable=False),
+    Column("due_at_ms", BigInteger),  # when it is sent again; NULL once it is settled
+    Column("settled_at_ms", BigInteger),
+    Index(None, "due_at_ms"),
+)
+
+outcome: Final = Table(
+    "mail_outcome",
+    metadata,
+    Column("operation_id", String(32), primary_key=True),
+    Column("host", String(64), primary_key=True),
+    Column("message_id", _ordered(23), primary_key=True),
+    Column("result", String(16), nullable=False),
+    Column("said", Text, nullable=False),
+    Column("at_ms", BigInteger, nullable=False),
+    Index(None, "message_id", "at_ms"),
+)

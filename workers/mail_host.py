@@ -1,0 +1,168 @@
+"""What runs on a mail host, beside its Exim: the watcher, and tasks that speak to Exim.
+
+It needs the broker and nothing else of the house: no database, no Redis of events.
+"""
+
+import threading
+from collections.abc import Sequence
+from typing import Final
+
+import msgspec
+import structlog
+from celery import signals
+
+from models.clock import now_ms
+from models.mail.exim import Exim, EximError
+from models.mail.program import find_command
+from models.mail.rules import Applied, Batch, task_queue_of
+from models.mail.telling import Teller
+from models.mail.watcher import Watcher
+from workers.app import Task, app, send
+
+_ENCODER: Final = msgspec.json.Encoder()
+_BATCH_EXPIRES_S: Final = 60.0
+_CHECK_S: Final = 60.0
+_RETRY_S: Final = 10.0
+
+_log = structlog.stdlib.get_logger(__name__)
+
+
+class MailHost:
+    """The Exim of this machine while a worker runs: watched in a thread of its own."""
+
+    def __init__(self) -> None:
+        self._stopping: Final = threading.Event()
+        self._thread: threading.Thread | None = None
+        self._teller: Teller | None = None
+        self.name = ""
+        self.exim: Exim | None = None
+
+    def set_up(self, name: str, command: list[str]) -> None:
+        """Say which host this is and how its Exim is run."""
+        self.name = name
+        self.exim = Exim(command)
+
+    def start(self) -> None:
+        """Begin to watch, if this process serves a mail host."""
+        if self.exim is not None and self._thread is None:
+            self._thread = threading.Thread(target=self._run, name="mail-watcher", daemon=True)
+            self._thread.start()
+
+    def stop(self) -> None:
+        """End the watching."""
+        self._stopping.set()
+        if self._teller is not None:
+            self._teller.wake()
+
+    def note_applied(self, answer: Applied) -> None:
+        """Pass on what the index answered."""
+        if self._teller is not None:
+            self._teller.note_applied(answer)
+
+    def _run(self) -> None:
+        while not self._stopping.is_set():
+            try:
+                self._watch()
+            except (EximError, OSError) as error:
+                # Rights may be given and a spool may come without a restart of ours.
+                _log.error("mail_not_watched", host=self.name, reason=str(error))
+                self._stopping.wait(_RETRY_S)
+
+    def _watch(self) -> None:
+        assert self.exim is not None
+        places = self.exim.places()
+        generation = now_ms()
+        watcher = Watcher(places.spool, self.name, generation=generation)
+        teller = self._teller = Teller(
+            watcher, generation=generation, send=_send, new_generation=now_ms
+        )
+        _log.info("mail_watched", host=self.name, spool=places.spool, exim=places.version)
+        check = _SelfCheck(self.exim, watcher)
+        try:
+            while not self._stopping.is_set():
+                teller.step()
+                check.step()
+                if teller.is_superseded:
+                    _log.error("mail_watched_elsewhere", host=self.name)
+                    self._stopping.wait(_RETRY_S)
+                    return
+        finally:
+            self._teller = None
+            teller.close()
+            watcher.close()
+
+
+class _SelfCheck:
+    """Asks Exim now and then how many messages it has, and which, when the numbers differ."""
+
+    def __init__(self, exim: Exim, watcher: Watcher) -> None:
+        self._exim: Final = exim
+        self._watcher: Final = watcher
+        self._checked_at_ms = now_ms()
+
+    def step(self) -> None:
+        if now_ms() - self._checked_at_ms < _CHECK_S * 1000:
+            return
+        self._checked_at_ms = now_ms()
+        if self._exim.count() == self._watcher.count_of():
+            return
+        ids = [
+            each.message_id
+            for queue in self._watcher.queues()
+            for each in self._exim.listing(queue)
+        ]
+        check = self._watcher.compare(ids)
+        if check.missing or check.surplus:
+            _log.warning(
+                "mail_differed",
+                listed=check.listed,
+                missing=len(check.missing),
+                surplus=len(check.surplus),
+            )
+
+
+def _send(batch: Batch) -> None:
+    told = _ENCODER.encode(batch).decode()
+    send("mail.index", (told,), queue="mail", expires_s=_BATCH_EXPIRES_S)
+
+
+mail_host: Final = MailHost()
+
+
+@app.task(name="mail_host.told", bind=True)
+def told(_self: Task, to_batch: Sequence[int], holds: Sequence[int]) -> None:
+    """Hear what the index holds since it saw a batch."""
+    (generation, number), (held_generation, held_number) = to_batch, holds
+    mail_host.note_applied(
+        Applied(to_batch=(generation, number), holds=(held_generation, held_number))
+    )
+
+
+@signals.worker_ready.connect
+def _start(**_facts: object) -> None:
+    mail_host.start()
+
+
+@signals.worker_shutting_down.connect
+def _stop(**_facts: object) -> None:
+    mail_host.stop()
+
+
+def arguments(host: str, *, log_level: str, threads: int) -> list[str]:
+    """Return what Celery's worker is started with on a mail host."""
+    return [
+        *("worker", "--pool=threads", "--without-gossip", "--without-mingle"),
+        f"--concurrency={threads}",
+        f"--queues={task_queue_of(host)}",
+        f"--hostname=mail@{host}",
+        f"--loglevel={log_level}",
+    ]
+
+
+def set_up(host: str, configured: str) -> bool:
+    """Make this process serve a mail host; say whether there is an Exim to serve."""
+    command = find_command(configured)
+    if command is None:
+        return False
+    mail_host.set_up(host, command)
+    return True
