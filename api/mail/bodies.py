@@ -8,7 +8,6 @@ import msgspec
 from msgspec import Struct
 
 from api.mail.moments import iso_seconds, span
-from api.reading import Body
 from models.audit import Entry
 from models.clock import iso_utc
 from models.mail.views import Host, HostedMail, MailPage, Totals, Trend
