@@ -4,7 +4,6 @@ import asyncio
 import os
 import re
 import resource
-import shlex
 import shutil
 import socket
 from collections.abc import Iterator, Mapping
@@ -14,6 +13,7 @@ from typing import Final
 from api.doctor.findings import Finding, fault, ok, warn
 from api.preconditions import asks_for_key
 from api.supervisor.addresses import is_healthy, reachable
+from models.mail.program import find_command
 from models.secrets import secrets_path
 from models.settings import Settings, given_settings, host_of, is_loopback, port_of
 
@@ -24,7 +24,6 @@ _OPEN_FILES_BESIDE: Final = 200
 _CONNECT_TIMEOUT_S: Final = 1.0
 _SECRET: Final = frozenset({"secret_key", "admin_key", "admin_password"})
 _URL_PASSWORD: Final = re.compile(r"(://[^:/@]*):[^@/]*@")
-_EXIM_NAMES: Final = ("exim4", "exim")
 _EVERYBODY: Final = frozenset({"0.0.0.0/0", "::/0", "*"})
 
 
@@ -80,14 +79,14 @@ def check_ports(settings: Settings, _environ: Mapping[str, str]) -> Iterator[Fin
 
 def check_exim(settings: Settings, _environ: Mapping[str, str]) -> Iterator[Finding]:
     """See whether there is an Exim to look after."""
-    names = shlex.split(settings.exim)[:1] or _EXIM_NAMES
-    found = next(filter(None, map(shutil.which, names)), None)
-    if found:
-        yield ok("exim", f"is {found}")
-    elif settings.exim:
-        yield fault("exim", f"{settings.exim!r} is no program", "see STANCHION_EXIM")
+    command = find_command(settings.exim)
+    if command is None:
+        reason = "is off" if settings.exim else "is not installed here"
+        yield ok("exim", f"{reason}, so there is no mail to look after")
+    elif shutil.which(command[0]):
+        yield ok("exim", f"is {shutil.which(command[0])}")
     else:
-        yield ok("exim", "is not installed here, so there is no mail to look after")
+        yield fault("exim", f"{settings.exim!r} is no program", "see STANCHION_EXIM")
 
 
 def check_safety(settings: Settings, _environ: Mapping[str, str]) -> Iterator[Finding]:
