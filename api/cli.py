@@ -26,7 +26,7 @@ from api.webhook_arguments import add_arguments as add_webhook_arguments
 from models.errors import StanchionError
 from models.settings import Settings, SettingsError, host_of, load_settings, port_of
 
-_TASK_QUEUES: Final = "system,messages,people,webhooks,schedules,tickets,mail"
+_TASK_QUEUES: Final = "system,messages,people,webhooks,schedules,rooms,tickets,mail"
 _RELAY_STOP_S: Final = 2
 # More connections than a shell's usual limit of open files lets through.
 _OPEN_FILES_MAX: Final = 65_536

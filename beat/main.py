@@ -2,7 +2,7 @@
 
 import os
 
-from beat import mail, messages, people, schedules, system, tickets, webhooks
+from beat import mail, messages, people, rooms, schedules, system, tickets, webhooks
 from models.settings import load_settings
 from workers.app import app, configure
 
@@ -15,6 +15,7 @@ app.conf.update(
         **mail.SCHEDULE,
         **messages.SCHEDULE,
         **people.SCHEDULE,
+        **rooms.SCHEDULE,
         **schedules.SCHEDULE,
         **tickets.SCHEDULE,
         **webhooks.SCHEDULE,

@@ -3,9 +3,19 @@
 import os
 
 from models.settings import load_settings
-from workers import mail, messages, people, schedules, system, tickets, webhooks
+from workers import mail, messages, people, rooms, schedules, system, tickets, webhooks
 from workers.app import app, configure
 
-__all__ = ["app", "mail", "messages", "people", "schedules", "system", "tickets", "webhooks"]
+__all__ = [
+    "app",
+    "mail",
+    "messages",
+    "people",
+    "rooms",
+    "schedules",
+    "system",
+    "tickets",
+    "webhooks",
+]
 
 configure(load_settings(os.environ))

@@ -1,0 +1,1 @@
+"""Rooms over HTTP: visitors who wait and visit, and who sets the rooms up."""

@@ -1,0 +1,20 @@
+"""When tasks for rooms run."""
+
+from typing import Any, Final
+
+from workers import rooms
+
+SCHEDULE: Final[dict[str, dict[str, Any]]] = {
+    "rooms-admit": {
+        "task": rooms.admit.name,
+        "schedule": 0.25,  # seconds; how smooth admission is, not how fast
+        # A tick that no worker took is void once some later ones are due; API processes tick the
+        # rooms they serve when no tick came.
+        "options": {"queue": "rooms", "expires": 1},
+    },
+    "rooms-expire": {
+        "task": rooms.expire.name,
+        "schedule": 0.5,
+        "options": {"queue": "rooms", "expires": 2},
+    },
+}
