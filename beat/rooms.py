@@ -2,6 +2,8 @@
 
 from typing import Any, Final
 
+from celery.schedules import crontab
+
 from workers import rooms
 
 SCHEDULE: Final[dict[str, dict[str, Any]]] = {
@@ -16,5 +18,20 @@ SCHEDULE: Final[dict[str, dict[str, Any]]] = {
         "task": rooms.expire.name,
         "schedule": 0.5,
         "options": {"queue": "rooms", "expires": 2},
+    },
+    "rooms-sample": {
+        "task": rooms.sample.name,
+        "schedule": 10.0,  # models/rooms/statistics.py counts on it
+        "options": {"queue": "rooms", "expires": 10},
+    },
+    "rooms-note": {
+        "task": rooms.note.name,
+        "schedule": 2.0,
+        "options": {"queue": "rooms", "expires": 10},
+    },
+    "rooms-forget": {
+        "task": rooms.forget.name,
+        "schedule": crontab(minute="*/10"),
+        "options": {"queue": "rooms", "expires": 600},
     },
 }

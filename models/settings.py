@@ -113,6 +113,12 @@ class Settings:
     history_events_per_s_max: Annotated[int, Meta(ge=0, le=100_000)] = 5_000
     schedules_max: Count = 1_000
 
+    # Rooms
+    rooms_max: Count = 1_000
+    room_samples_keep_s: WholeSeconds = 2_592_000
+    room_visitors_keep_s: WholeSeconds = 604_800
+    room_notes_max: Count = 100_000
+
     # Webhooks
     webhook_networks: tuple[str, ...] = ()
     webhooks_at_once_max: Annotated[int, Meta(ge=1, le=256)] = 4

@@ -2,9 +2,13 @@
 
 import structlog
 
-from models.rooms import jobs
+from models.clock import now_ms
+from models.rooms import jobs, sampling
 from models.rooms.rules import DOMAIN
 from workers.app import Task, app
+
+# In one run; what is more waits in the stream for the next.
+_NOTES_MAX = 10_000
 
 _log = structlog.stdlib.get_logger(__name__)
 
@@ -22,3 +26,28 @@ def admit(self: Task) -> None:
 def expire(self: Task) -> None:
     """Take out of each line who was not heard of for the room's time-out."""
     self.publish(DOMAIN, jobs.expire(self.redis).events)
+
+
+@app.task(name="rooms.sample", bind=True)
+def sample(self: Task) -> None:
+    """Keep what was counted of each room since the last look; a repeat adds nothing."""
+    sampling.sample(self.database, self.redis, now_ms=now_ms())
+
+
+@app.task(name="rooms.note", bind=True)
+def note(self: Task) -> None:
+    """Store what visitors said of themselves when they joined; a repeat stores nothing twice."""
+    sampling.note_visitors(self.database, self.redis, notes_max=_NOTES_MAX)
+
+
+@app.task(name="rooms.forget", bind=True)
+def forget(self: Task) -> None:
+    """Delete old minutes of the history, and what visitors said long ago."""
+    minutes, visitors = sampling.forget(
+        self.database,
+        samples_kept_ms=self.settings.room_samples_keep_s * 1000,
+        visitors_kept_ms=self.settings.room_visitors_keep_s * 1000,
+        now_ms=now_ms(),
+    )
+    if minutes or visitors:
+        _log.info("rooms_forgotten", minutes=minutes, visitors=visitors)

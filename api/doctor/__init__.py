@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Final
 
-from api.doctor import machine, stores
+from api.doctor import machine, rooms, stores
 from api.doctor.findings import Check, Finding, Level, fault
 from models.errors import StanchionError
 from models.redis import RedisAwayError
@@ -19,6 +19,7 @@ CHECKS: Final[tuple[Check, ...]] = (
     stores.check_broker,
     stores.check_workers,
     stores.check_outbox,
+    rooms.check_rooms,
     machine.check_ports,
     machine.check_exim,
     stores.check_clock,

@@ -1,0 +1,1 @@
+"""Every word said to SQL about rooms; one text for PostgreSQL and SQLite."""
