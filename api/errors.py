@@ -6,7 +6,7 @@ the words their neighbours use. No answer carries a stack trace, and none is HTM
 
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from http import HTTPStatus
 from typing import Any, Final
 
@@ -16,6 +16,7 @@ from falcon.asgi import App, Request, Response
 
 from api import sentences
 from models import errors
+from models.clock import iso_utc
 from models.errors import StanchionError
 
 log: Final = structlog.get_logger(__name__)
@@ -93,13 +94,37 @@ def _messages_form(status: HTTPStatus, error: StanchionError, _request_id: str) 
     return {**body, "details": details} if details else body
 
 
-def _rooms_form(_status: HTTPStatus, error: StanchionError, request_id: str) -> dict[str, Any]:
+# The words of the rooms' contract, by status.
+_ROOMS_CODES: Final[Mapping[HTTPStatus, str]] = {
+    HTTPStatus.BAD_REQUEST: "INVALID_REQUEST",
+    HTTPStatus.UNAUTHORIZED: "UNAUTHORIZED",
+    HTTPStatus.FORBIDDEN: "FORBIDDEN",
+    HTTPStatus.NOT_FOUND: "NOT_FOUND",
+    HTTPStatus.METHOD_NOT_ALLOWED: "METHOD_NOT_ALLOWED",
+    HTTPStatus.CONFLICT: "CONFLICT",
+    HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "PAYLOAD_TOO_LARGE",
+    HTTPStatus.TOO_MANY_REQUESTS: "RATE_LIMITED",
+    HTTPStatus.INTERNAL_SERVER_ERROR: "INTERNAL_ERROR",
+}
+
+
+def _with_moments(details: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """Write moments as the contract of rooms does: `expired_at` for `expired_at_ms`."""
+    for name, value in details.items():
+        if name.endswith("_at_ms"):
+            yield name.removesuffix("_ms"), iso_utc(value // 1000 * 1000).replace(".000Z", "Z")
+        else:
+            yield name, value
+
+
+def _rooms_form(status: HTTPStatus, error: StanchionError, request_id: str) -> dict[str, Any]:
     """`{error: {code, message, details}, request_id}`."""
     return {
         "error": {
-            "code": error.code.upper(),
+            # What is gone or away says so in its own words.
+            "code": _ROOMS_CODES.get(status) or error.code.upper(),
             "message": sentence_of(error),
-            "details": _details(error),
+            "details": dict(_with_moments(_details(error))),
         },
         "request_id": request_id,
     }
@@ -246,5 +271,5 @@ def answer(req: Request, resp: Response, status: HTTPStatus, error: StanchionErr
         resp.set_header("Retry-After", str(retry_after_s))
 
 
-def _details(error: StanchionError) -> dict[str, str]:
-    return error.details if isinstance(error, errors.InvalidError) else {}
+def _details(error: StanchionError) -> dict[str, Any]:
+    return dict(getattr(error, "details", None) or {})

@@ -90,6 +90,46 @@ TABLE: Final[tuple[Row, ...]] = (
         methods=("GET", "HEAD"),
         exempt=(Scope.TICKETS,),
     ),
+    # Rooms: the contract's table, and one limit for what it leaves out.
+    Row(
+        name="joins",
+        setting="joins_per_minute_max",
+        paths=("/api/v1/queues/*/enqueue",),
+        methods=("POST",),
+    ),
+    Row(
+        name="looks",
+        setting="looks_per_minute_max",
+        paths=("/api/v1/queues/*/status",),
+        methods=("GET", "HEAD"),
+        by=By.TOKEN,
+    ),
+    Row(
+        name="heartbeats",
+        setting="heartbeats_per_minute_max",
+        paths=("/api/v1/queues/*/heartbeat",),
+        methods=("POST",),
+        by=By.TOKEN,
+    ),
+    Row(
+        name="session_acts",
+        setting="session_acts_per_minute_max",
+        paths=("/api/v1/sessions/*/activity",),
+        methods=("POST",),
+        by=By.TOKEN,
+    ),
+    Row(
+        name="visitor_requests",
+        setting="visitor_requests_per_minute_max",
+        paths=("/api/v1/queues", "/api/v1/sessions"),
+        by=By.TOKEN,
+    ),
+    Row(
+        name="room_admin",
+        setting="room_admin_per_minute_max",
+        paths=("/api/v1/admin",),
+        by=By.KEY,
+    ),
 )
 
 

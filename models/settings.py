@@ -142,6 +142,12 @@ class Settings:
     tickets_per_minute_max: Count = 5
     ticket_changes_per_minute_max: Count = 30
     waiting_lists_per_minute_max: Count = 60
+    joins_per_minute_max: Count = 10
+    looks_per_minute_max: Count = 60
+    heartbeats_per_minute_max: Count = 30
+    session_acts_per_minute_max: Count = 100
+    visitor_requests_per_minute_max: Count = 120
+    room_admin_per_minute_max: Count = 100
     limit_subjects_max: Count = 100_000
 
     # Events to live clients

@@ -29,7 +29,7 @@ WRONG = InvalidError({"name": "Required"})
             WRONG,
             {
                 "error": {
-                    "code": "INVALID",
+                    "code": "INVALID_REQUEST",
                     "message": "name: Required",
                     "details": {"name": "Required"},
                 },

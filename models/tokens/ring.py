@@ -1,6 +1,6 @@
 """All keys of a moment: the newest signs, each checks what it signed."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import jwt
@@ -22,9 +22,13 @@ class InvalidTokenError(UnauthenticatedError):
 
 
 class ExpiredTokenError(UnauthenticatedError):
-    """The token is ours, and its time is over."""
+    """The token is ours, and its time is over; `claims` are what it said."""
 
     code = "expired_token"
+
+    def __init__(self, claims: Mapping[str, Any]) -> None:
+        super().__init__(dict(claims))  # as args, so that the error can be pickled
+        self.claims = dict(claims)
 
     def __str__(self) -> str:
         return "the token has expired"
@@ -75,7 +79,7 @@ class KeyRing:
         if claims.get("typ") != kind or not isinstance(expires_s, int):
             raise InvalidTokenError
         if now_ms >= expires_s * 1000:
-            raise ExpiredTokenError
+            raise ExpiredTokenError(claims)
         return claims
 
     def jwks(self) -> dict[str, Any]:
