@@ -40,6 +40,7 @@ from api.message_stream import MessageStream
 from api.metrics import MetricsResource, RequestMetrics
 from api.middleware import Measure, OnePath, RequestId
 from api.people import routes as people
+from api.rooms.assembly import make_rooms
 from api.supervisor.addresses import reachable
 from api.tickets.assembly import Tickets
 from models.addresses import parse_networks
@@ -209,6 +210,15 @@ class Application:
             ),
             *self._tickets.add_routes(self._app),
         ]
+        self._rooms: Final = make_rooms(
+            self._app,
+            settings,
+            access,
+            database=stores.database,
+            client=stores.redis,
+            publisher=self._broadcaster,
+            now_ms=now_ms,
+        )
         self._metrics: Final = MetricsResource(
             registry,
             self._messages,
@@ -216,7 +226,11 @@ class Application:
             is_multiprocess=is_multiprocess,
         )
         self._app.add_route("/metrics", self._metrics)
-        openapi.add_routes(self._app, [*routes, ("/api/queue/events", events)], version=version)
+        openapi.add_routes(
+            self._app,
+            [*routes, *self._rooms.routes, ("/api/queue/events", events)],
+            version=version,
+        )
         reference.add_routes(self._app)
         pages.add_routes(
             self._app,
@@ -246,6 +260,7 @@ class Application:
 
     async def _start(self) -> None:
         await self._access.keys.refresh()
+        await self._rooms.start()
         for run in (
             self._broadcaster.run(),
             self._tail.run(),

@@ -10,11 +10,17 @@ from typing import Any, Final
 import falcon.asgi
 from falcon.asgi import Request, Response
 
+# As long as what a visitor of a waiting room is told.
+_ANSWER: Final = b'{"token": "' + b"x" * 800 + b'"}'
+
 
 class _Echo:
     async def on_post(self, req: Request, resp: Response) -> None:
         resp.data = await req.stream.read()
         resp.status = HTTPStatus.CREATED
+
+    async def on_get(self, _req: Request, resp: Response) -> None:
+        resp.data = _ANSWER
 
 
 class _Application:

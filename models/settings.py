@@ -118,6 +118,7 @@ class Settings:
     room_samples_keep_s: WholeSeconds = 2_592_000
     room_visitors_keep_s: WholeSeconds = 604_800
     room_notes_max: Count = 100_000
+    visitor_tokens_kept_max: Count = 200_000
 
     # Webhooks
     webhook_networks: tuple[str, ...] = ()

@@ -162,7 +162,8 @@ def system(
             new_folder("y"),
             database_url=new_database_url(),
             redis_url=server.url,
-            settings={"WEBHOOK_NETWORKS": "127.0.0.0/8"},
+            # Tests set up more rooms in a minute than an admin may.
+            settings={"WEBHOOK_NETWORKS": "127.0.0.0/8", "ROOM_ADMIN_PER_MINUTE_MAX": "100000"},
         ) as started,
     ):
         yield started

@@ -72,6 +72,10 @@ class Replica:
             self._asked_at_s[room_id] = time.monotonic()
         return copy
 
+    def peek(self, room_id: str) -> LineCopy | None:
+        """Return the copy of a room, if there is one, without keeping it in use."""
+        return self._copies.get(room_id)
+
     async def find(self, room_id: str) -> LineCopy:
         """Return the copy of a room, made now if there is none.
 

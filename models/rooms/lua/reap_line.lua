@@ -15,8 +15,10 @@ if not line then
   return NO_ROOM
 end
 local timeout_ms = line.heartbeat_timeout_ms
-local width_ms, span = beat_width_ms(timeout_ms), beat_span(timeout_ms)
+local width_ms = beat_width_ms(timeout_ms)
 local bucket = math.floor(at_ms / width_ms)
+-- Who was heard of in this bucket may have been so within the time-out.
+local first = math.floor((at_ms - timeout_ms) / width_ms)
 local silent, heard = prefix .. 'scratch:silent', prefix .. 'scratch:here'
 local away_ms = at_ms - line.looked_at_ms
 redis.call('HSET', room, 'looked_at_ms', int(at_ms))
@@ -24,11 +26,11 @@ if line.looked_at_ms > 0 and (away_ms < 0 or away_ms > UNATTENDED_MS) then
   redis.call('HSET', room, 'heard_from_ms', int(at_ms), 'reaped', 0)
   return {at_ms, 0, 0, 0, 0}
 end
-local is_early = bucket - span <= math.floor(line.heard_from_ms / width_ms)
-if line.status == 'maintenance' or is_early or line.reaped == bucket then
+local is_early = first <= math.floor(line.heard_from_ms / width_ms)
+if line.status == 'maintenance' or is_early or line.reaped == first then
   return {at_ms, 0, 0, 0, 0}
 end
-redis.call('HSET', room, 'reaped', int(bucket))
+redis.call('HSET', room, 'reaped', int(first))
 
 local function pad(bits, byte)
   local length = redis.call('STRLEN', bits)
@@ -40,7 +42,7 @@ end
 -- Leave in `silent` the bits of [from, to) of a segment who wait and were not heard of.
 local function find_silent(lane, segment, from, to)
   local beats = {}
-  for each = bucket - span, bucket do
+  for each = first, bucket do
     beats[#beats + 1] = beat_key(width_ms, each, lane, segment)
   end
   redis.call('BITOP', 'OR', silent, unpack(beats))
