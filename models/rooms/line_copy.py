@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from itertools import accumulate
 from typing import Final
 
+from models.rooms.draw import Draw, drawn_in, place_of
 from models.rooms.rules import (
     LANES,
     SEGMENT_NUMBERS,
@@ -56,6 +57,7 @@ class LineCopy:
         self._gone_before: list[list[int]] = [[] for _ in LANES]
         self._gone_below_head: list[int] = []
         self._ahead: tuple[int, ...] = ()  # by lane: how many wait in the lanes before
+        self._draw: Draw | None = None
         self._take(first.segments)
         self._count(first.line)
 
@@ -76,7 +78,7 @@ class LineCopy:
         `present` has the last word. UNKNOWN is beyond the tail as of this copy.
         """
         line = self.line
-        lane, number = place.lane, place.number
+        lane, number = place.lane, place_of(self._draw, place).number
         if number >= line.tails[lane]:
             return self._standing(State.UNKNOWN)
         segment, offset = divmod(number, SEGMENT_NUMBERS)
@@ -108,6 +110,7 @@ class LineCopy:
     def _count(self, line: LineState) -> None:
         """Count what positions need; segments behind the head say nothing any more."""
         self.line = line
+        self._draw = drawn_in(line)
         firsts = [head // SEGMENT_NUMBERS for head in line.heads]
         for lane, index in list(self._segments):
             if index < firsts[lane]:

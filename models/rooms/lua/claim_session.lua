@@ -11,14 +11,15 @@
 -- time), -3 never given out. The last five are there when there is a session.
 local KEPT_MS = 600000
 local at_ms = clock()
-local lane, number, session_id = tonumber(ARGV[2]), tonumber(ARGV[3]), ARGV[4]
+local lane, arrival, session_id = tonumber(ARGV[2]), tonumber(ARGV[3]), ARGV[4]
 local line = read('h' .. lane, 't' .. lane, 'f' .. lane, 'inside', 'capacity', 'hold_until_ms')
 if not line then
   return NO_ROOM
 end
-local held = redis.call('HMGET', session_key(lane, number), 'began_at_ms', 'ends_at_ms', 'seen_at_ms',
+local number = number_of(lane, arrival)
+local held = redis.call('HMGET', session_key(lane, arrival), 'began_at_ms', 'ends_at_ms', 'seen_at_ms',
   'views')
-local _, _, over = session_of(lane, number, at_ms)
+local _, _, over = session_of(lane, arrival, at_ms)
 if over then
   return {over == '' and 2 or 3, at_ms, tonumber(held[1]), tonumber(held[2]), tonumber(held[3]),
     tonumber(held[4]), over}
@@ -33,9 +34,9 @@ end
 local function begin()
   local ends_at_ms = at_ms + tonumber(ARGV[5])
   set_bit('claimed', lane, number, 1)
-  redis.call('ZADD', prefix .. 'sessions', int(ends_at_ms), session_name(lane, number, session_id))
-  redis.call('HSET', prefix .. 'session_ids', session_id, lane .. ':' .. int(number))
-  local record = session_key(lane, number)
+  redis.call('ZADD', prefix .. 'sessions', int(ends_at_ms), session_name(lane, arrival, session_id))
+  redis.call('HSET', prefix .. 'session_ids', session_id, lane .. ':' .. int(arrival))
+  local record = session_key(lane, arrival)
   redis.call('HSET', record, 'id', session_id, 'began_at_ms', int(at_ms), 'ends_at_ms',
     int(ends_at_ms), 'seen_at_ms', int(at_ms), 'views', 0)
   redis.call('PEXPIREAT', record, int(ends_at_ms + KEPT_MS))

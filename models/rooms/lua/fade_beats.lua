@@ -11,7 +11,7 @@ local line = read('heartbeat_timeout_ms')
 if not line then
   return NO_ROOM
 end
-local lane, number = tonumber(ARGV[2]), tonumber(ARGV[3])
+local lane, number = tonumber(ARGV[2]), number_of(tonumber(ARGV[2]), tonumber(ARGV[3]))
 local segment, offset = split(number)
 local timeout_ms = line.heartbeat_timeout_ms
 local width_ms = beat_width_ms(timeout_ms)

@@ -63,9 +63,10 @@ end
 for lane = 0, 3 do
   delete(prefix .. 'grants:' .. lane)
   delete(prefix .. 'joined:' .. lane)
+  delete(prefix .. 'table:' .. lane)
 end
 for _, name in ipairs({'gone_counts', 'gone_versions', 'grant_deadlines', 'grant_open',
-  'session_ids', 'sessions', 'forgotten'}) do
+  'session_ids', 'sessions', 'code_uses', 'forgotten'}) do
   delete(prefix .. name)
 end
 return 0

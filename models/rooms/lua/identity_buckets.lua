@@ -33,11 +33,12 @@ local function ids_key(bucket)
 end
 
 -- Say whether a visitor still has a place: waits, has a slot kept, or is inside.
-local function is_here(lane, number, at_ms, heads, floors)
+local function is_here(lane, arrival, at_ms, heads, floors)
+  local number = number_of(lane, arrival)
   if number >= heads[lane] then
     return not is_set('gone', lane, number)
   end
-  local _, _, over = session_of(lane, number, at_ms)
+  local _, _, over = session_of(lane, arrival, at_ms)
   if over then
     return over == ''
   end

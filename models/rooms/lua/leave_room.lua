@@ -6,21 +6,22 @@
 -- ARGV[3]  number
 -- Returns {1 left the line, 2 gave back a slot, 3 ended a session, 0 was not there; Unix ms}.
 local at_ms = clock()
-local lane, number = tonumber(ARGV[2]), tonumber(ARGV[3])
+local lane, arrival = tonumber(ARGV[2]), tonumber(ARGV[3])
 local line = read('h' .. lane, 't' .. lane)
 if not line then
   return NO_ROOM
 end
+local number = number_of(lane, arrival)
 local segment = math.floor(number / BITS)
 if number >= line['t' .. lane] then
   return {0, at_ms}
 end
-local session_id, _, over = session_of(lane, number, at_ms)
+local session_id, _, over = session_of(lane, arrival, at_ms)
 if session_id then
   if over ~= '' then
     return {0, at_ms}
   end
-  end_session(lane, number, session_id, 'left', at_ms)
+  end_session(lane, arrival, session_id, 'left', at_ms)
   return {3, at_ms}
 end
 if number >= line['h' .. lane] then

@@ -8,12 +8,13 @@
 -- Returns {state; position, 0 unless waiting; how many wait; Unix ms}: state 1 waits, 2 admitted
 -- (may claim, or has claimed), 0 left, -1 expired, -2 never given out.
 local at_ms = clock()
-local lane, number = tonumber(ARGV[2]), tonumber(ARGV[3])
+local lane, arrival = tonumber(ARGV[2]), tonumber(ARGV[3])
 local line = read('h0', 'h1', 'h2', 'h3', 't' .. lane, 'w0', 'w1', 'w2', 'w3', 'f' .. lane,
   'heartbeat_timeout_ms')
 if not line then
   return NO_ROOM
 end
+local number = number_of(lane, arrival)
 local length = line.w0 + line.w1 + line.w2 + line.w3
 local head = line['h' .. lane]
 
@@ -83,7 +84,7 @@ end
 if number >= line['t' .. lane] then
   return {-2, 0, length, at_ms}
 end
-local _, _, over = session_of(lane, number, at_ms)
+local _, _, over = session_of(lane, arrival, at_ms)
 if over then
   return {over == '' and 2 or -1, 0, length, at_ms}
 end

@@ -23,7 +23,7 @@ local pending = {}
 for index = 2, #ARGV, 2 do
   local lane, number = tonumber(ARGV[index]), tonumber(ARGV[index + 1])
   if number < line['t' .. lane] then
-    local segment, offset = split(number)
+    local segment, offset = split(number_of(lane, number))
     local name = lane .. ':' .. int(segment)
     local list = operations[name] or {}
     operations[name], pending[name] = list, {lane, segment}

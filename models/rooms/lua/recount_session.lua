@@ -12,15 +12,16 @@
 -- Returns {1 if it was restored, else 0; Unix ms}.
 local KEPT_MS = 600000
 local at_ms = clock()
-local lane, number, session_id = tonumber(ARGV[2]), tonumber(ARGV[3]), ARGV[4]
+local lane, arrival, session_id = tonumber(ARGV[2]), tonumber(ARGV[3]), ARGV[4]
 local line = read('h' .. lane, 't' .. lane, 'f' .. lane, 'recovered_at_ms')
 if not line then
   return NO_ROOM
 end
+local number = number_of(lane, arrival)
 recover(at_ms)
 line = read('h' .. lane, 't' .. lane, 'f' .. lane, 'recovered_at_ms')
 local began_at_ms, ends_at_ms = tonumber(ARGV[5]), tonumber(ARGV[6])
-local record = session_key(lane, number)
+local record = session_key(lane, arrival)
 if ends_at_ms <= at_ms or began_at_ms >= line.recovered_at_ms or number >= line['t' .. lane]
   or redis.call('EXISTS', record) == 1 then
   return {0, at_ms}
@@ -45,8 +46,8 @@ if grant then
 else
   add('inside', 1)
 end
-redis.call('ZADD', prefix .. 'sessions', int(ends_at_ms), session_name(lane, number, session_id))
-redis.call('HSET', prefix .. 'session_ids', session_id, lane .. ':' .. int(number))
+redis.call('ZADD', prefix .. 'sessions', int(ends_at_ms), session_name(lane, arrival, session_id))
+redis.call('HSET', prefix .. 'session_ids', session_id, lane .. ':' .. int(arrival))
 redis.call('HSET', record, 'id', session_id, 'began_at_ms', int(began_at_ms), 'ends_at_ms',
   int(ends_at_ms), 'seen_at_ms', int(at_ms), 'views', 0)
 redis.call('PEXPIREAT', record, int(ends_at_ms + KEPT_MS))

@@ -12,6 +12,8 @@
 --   grant_deadlines, grant_open                         sorted set, hash: when it ends, its slots
 --   joined:<lane>                                       sorted set: <number>:<ms> by number
 --   ids:<bucket>                                        hash: digest of a visitor -> number, lane
+--   table:<lane>                                        string: the permutation of the draw
+--   code_uses                                           hash: serial of a code -> places it gave
 --   sessions, session_ids, session:<lane>:<number>      sorted set by end, hash, hash
 -- Returns nothing: it is no script of its own, and all begin with it.
 local BITS = 65536

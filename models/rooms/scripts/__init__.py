@@ -13,7 +13,9 @@ from models.rooms.scripts.calls import (
     run_all_async,
     run_async,
 )
+from models.rooms.scripts.codes import spend_code
 from models.rooms.scripts.copies import snapshot
+from models.rooms.scripts.draws import freeze_draw, open_drawn, read_marks
 from models.rooms.scripts.index import delist, enlist, list_rooms
 from models.rooms.scripts.line import beat, fade, join, leave, locate, present
 from models.rooms.scripts.sessions import (
@@ -38,11 +40,14 @@ __all__ = [
     "fade",
     "find_session",
     "forget",
+    "freeze_draw",
     "join",
     "leave",
     "list_rooms",
     "locate",
+    "open_drawn",
     "present",
+    "read_marks",
     "read_session",
     "reap",
     "recover",
@@ -54,6 +59,7 @@ __all__ = [
     "run_async",
     "sessions",
     "snapshot",
+    "spend_code",
     "tick",
     "touch_session",
 ]

@@ -22,6 +22,7 @@ _OWNER: Final = "rooms"
 # Functions that scripts begin with; the first is for all of them.
 _KEYS: Final = "room_keys.lua"
 AFTER_RESTART: Final = "after_restart.lua"
+DRAWN_NUMBERS: Final = "drawn_numbers.lua"
 IDENTITY_BUCKETS: Final = "identity_buckets.lua"
 SESSION_END: Final = "session_end.lua"
 

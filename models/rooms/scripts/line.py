@@ -4,13 +4,20 @@ from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
 from models.rooms.rules import Arrival, Entry, Joined, Left, Place, Standing, State
-from models.rooms.scripts.calls import AFTER_RESTART, IDENTITY_BUCKETS, SESSION_END, Call, Script
+from models.rooms.scripts.calls import (
+    AFTER_RESTART,
+    DRAWN_NUMBERS,
+    IDENTITY_BUCKETS,
+    SESSION_END,
+    Call,
+    Script,
+)
 
-_JOIN: Final = Script("join_line.lua", (AFTER_RESTART, IDENTITY_BUCKETS))
-_BEAT: Final = Script("note_beats.lua")
-_FADE: Final = Script("fade_beats.lua")
-_LEAVE: Final = Script("leave_room.lua", (SESSION_END,))
-_LOCATE: Final = Script("locate_place.lua")
+_JOIN: Final = Script("join_line.lua", (AFTER_RESTART, DRAWN_NUMBERS, IDENTITY_BUCKETS))
+_BEAT: Final = Script("note_beats.lua", (DRAWN_NUMBERS,))
+_FADE: Final = Script("fade_beats.lua", (DRAWN_NUMBERS,))
+_LEAVE: Final = Script("leave_room.lua", (DRAWN_NUMBERS, SESSION_END))
+_LOCATE: Final = Script("locate_place.lua", (DRAWN_NUMBERS,))
 _ENTRIES: Final = {
     1: Entry.JOINED,
     0: Entry.KNOWN,

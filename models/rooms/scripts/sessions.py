@@ -3,11 +3,17 @@
 from typing import Any, Final
 
 from models.rooms.rules import Claim, Place, Session, SessionPage, State
-from models.rooms.scripts.calls import AFTER_RESTART, SESSION_END, Call, Script
+from models.rooms.scripts.calls import (
+    AFTER_RESTART,
+    DRAWN_NUMBERS,
+    SESSION_END,
+    Call,
+    Script,
+)
 
-_CLAIM: Final = Script("claim_session.lua")
+_CLAIM: Final = Script("claim_session.lua", (DRAWN_NUMBERS,))
 _USE: Final = Script("use_session.lua", (SESSION_END,))
-_RESTORE: Final = Script("recount_session.lua", (AFTER_RESTART,))
+_RESTORE: Final = Script("recount_session.lua", (AFTER_RESTART, DRAWN_NUMBERS))
 _LIST: Final = Script("list_sessions.lua")
 _STATES: Final = {
     1: State.ADMITTED,
