@@ -268,6 +268,7 @@ class Application:
             self._live.run(),
             self._look_around(),
             self._access.keys.run(),
+            *self._rooms.runs(),
             self._tickets.run(),
         ):
             self._tasks.add(asyncio.create_task(run))
