@@ -46,7 +46,7 @@ class Row:
     """One limit: its name, its setting, and the paths that count together."""
 
     name: str
-    setting: str
+    setting: str | None  # None: not counted, whatever a shorter path says
     paths: tuple[str, ...]
     methods: tuple[str, ...] = ()  # none: all
     by: By = By.ADDRESS
@@ -94,9 +94,11 @@ TABLE: Final[tuple[Row, ...]] = (
     Row(
         name="joins",
         setting="joins_per_minute_max",
-        paths=("/api/v1/queues/*/enqueue",),
+        paths=("/api/v1/queues/*/enqueue", "/wait/*"),
         methods=("POST",),
     ),
+    # A proxy asks for every visitor, and who leaves is not kept from it.
+    Row(name="none", setting=None, paths=("/api/v1/sessions/verify", "/wait/*/leave")),
     Row(
         name="looks",
         setting="looks_per_minute_max",
@@ -150,9 +152,11 @@ class Limits:
         self._callers: Final = callers
         self._keys: Final = keys
         self._now_ms: Final = now_ms
-        self._table: Final = PathTable[tuple[Row, Limit]]()
+        self._table: Final = PathTable[tuple[Row, Limit | None]]()
         for row in table:
-            limit = Limit(name=row.name, requests_max=getattr(settings, row.setting))
+            limit = None
+            if row.setting is not None:
+                limit = Limit(name=row.name, requests_max=getattr(settings, row.setting))
             for path in row.paths:
                 self._table.add(path, row.methods, (row, limit))
 
@@ -162,6 +166,8 @@ class Limits:
         if found is None:
             return
         row, limit = found
+        if limit is None:
+            return
         if row.exempt and await self._is_exempt(req, row):
             return
         count = await self._count(req, row, limit)

@@ -50,6 +50,7 @@ class Page:
 
     name: str
     script: str
+    layout = "layout"
 
     def __init__(self, facts: Facts, user_name: UserName, proxies: Proxies) -> None:
         self._facts: Final = facts
@@ -71,6 +72,12 @@ class Page:
             **self._frame(req, language, name),
             **await self.values(req, language, name),
         }
+        self._send(req, resp, language, values)
+
+    def _send(
+        self, req: Request, resp: Response, language: Language, values: Mapping[str, str]
+    ) -> None:
+        """Answer with the page in a language, its gaps filled."""
         page = self._templates[language.name].fill(values, language.texts).encode()
         resp.content_type = "text/html; charset=utf-8"
         resp.set_header("Content-Language", language.name)
@@ -106,7 +113,7 @@ class Page:
             "script": self.script,
             "texts": texts,
         }
-        return templates.load(self.name, raw)
+        return templates.load(self.name, raw, layout=self.layout)
 
     def _switch(self, req: Request, resp: Response, lang: str) -> None:
         """Remember a language and lead back to the page, so that no address names it."""

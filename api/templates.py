@@ -30,9 +30,9 @@ class Template:
         return "".join(filled)
 
 
-def load(name: str, raw: Mapping[str, str]) -> Template:
-    """Read `api/static/pages/<name>.html` within the layout; `raw` parts are trusted."""
-    source = _source("layout").replace("{{{content}}}", _source(name).rstrip("\n"))
+def load(name: str, raw: Mapping[str, str], *, layout: str = "layout") -> Template:
+    """Read `api/static/pages/<name>.html` within a layout; `raw` parts are trusted."""
+    source = _source(layout).replace("{{{content}}}", _source(name).rstrip("\n"))
     return Template(_RAW.sub(lambda gap: raw[gap[1]], source))
 
 

@@ -27,6 +27,7 @@ _CHECKOUT: Final = Path(__file__).resolve().parent.parent
 _SOCKET_PATH_BYTES_MAX: Final = 100
 _PORT_MAX: Final = 65_535
 
+PlainName = Annotated[str, Meta(pattern=r"^[A-Za-z][A-Za-z0-9_-]{0,63}$")]
 Count = Annotated[int, Meta(ge=1, le=1_000_000)]
 Seconds = Annotated[float, Meta(gt=0, le=31_536_000)]
 WholeSeconds = Annotated[int, Meta(ge=1, le=31_536_000)]
@@ -115,6 +116,7 @@ class Settings:
 
     # Rooms
     rooms_max: Count = 1_000
+    session_parameter: PlainName = "stanchion_session"  # of a site's address, for the admitted
     room_samples_keep_s: WholeSeconds = 2_592_000
     room_visitors_keep_s: WholeSeconds = 604_800
     room_notes_max: Count = 100_000

@@ -106,6 +106,8 @@ TABLE: Final[tuple[Row, ...]] = (
         methods=_READ,
         who=_EVERYBODY,
     ),
+    # Whoever comes may take a place.
+    Row(paths=("/wait",), methods=("POST",), who=_EVERYBODY),
     Row(
         paths=("/ops", "/api/doc", "/api/reference", "/.well-known"), methods=_READ, who=_EVERYBODY
     ),

@@ -8,7 +8,7 @@ from falcon.asgi import App
 from redis.asyncio import Redis
 
 from api.access import Access
-from api.rooms import sessions, visitors
+from api.rooms import page, sessions, verifying, visitors
 from models.database import Database
 from models.events import Publisher
 from models.rooms import facts
@@ -98,6 +98,8 @@ def make_rooms(
         proxies=access.proxies,
         body_bytes_max=min(_BODY_BYTES_MAX, settings.body_bytes_max),
     )
+    about = page.WaitFacts(access.proxies, settings.session_parameter, now_ms)
+    page.add_routes(app, about, registry, service)
     return Rooms(
         registry=registry,
         replica=replica,
@@ -106,7 +108,10 @@ def make_rooms(
         service=service,
         visits=visits,
         notes=notes,
-        routes=_serve(app, desk),
+        routes=[
+            *_serve(app, desk),
+            *verifying.add_routes(app, visits, settings.session_parameter, now_ms=now_ms),
+        ],
     )
 
 

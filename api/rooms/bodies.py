@@ -154,6 +154,14 @@ class SessionBody(Struct, frozen=True):
     remaining_seconds: int
 
 
+class SessionEnded(Struct, frozen=True):
+    """A session that its visitor, or the site, is done with."""
+
+    session_id: str
+    status: str
+    terminated_at: str
+
+
 class ActivityNoted(Struct, frozen=True, omit_defaults=True):
     """What a visitor did was noted; a session that got longer than its token has a new one."""
 

@@ -46,6 +46,25 @@ class SessionResource(VisitorResource):
             )
         )
 
+    @operation(
+        "End a session",
+        answers={
+            200: Answer(description="It is over, maybe since before", body=wire.SessionEnded),
+            401: UNKNOWN,
+            403: _FOREIGN,
+            404: Answer(description="No such session", body=wire.RoomsError),
+            410: _EXPIRED,
+            **REFUSALS,
+        },
+        security=TOKEN,
+    )
+    async def on_delete(self, req: Request, resp: Response, session_id: str) -> None:
+        """End a session by its own token: its visitor is done, and the next in line comes in."""
+        ended_at_ms = await self._visits.end(session_id, token_of(req))
+        resp.data = wire.encode(
+            wire.SessionEnded(session_id, "terminated", wire.moment(ended_at_ms))
+        )
+
 
 class ActivityResource(VisitorResource):
     """`/api/v1/sessions/{session_id}/activity`."""

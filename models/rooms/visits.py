@@ -138,6 +138,30 @@ class Visits:
             new_token = renewed.token
         return self._visit(shown, session, new_token)
 
+    async def end(self, session_id: str, token: str) -> int:
+        """End a session by its own token, so that the next in line comes in; return when.
+
+        A repeat changes nothing. Raises as `read` does, but not for a session that is over.
+        """
+        room, shown = await self._shown(session_id, token)
+        place = self._sight.place_of(room, shown.place)
+        ended = await self._trips.run(scripts.end_session(room.id, place, reason="left"))
+        if ended is None:
+            raise SessionNotFoundError(session_id)
+        if ended.was_ended_now:
+            self._sight.note_change(room.id)
+            event = facts.session_terminated(room.id, ended, position_id=shown.position_id)
+            self._publisher.publish(facts.DOMAIN, [event])
+        return _over_at_ms(ended)
+
+    async def check(self, token: str) -> SessionPass:
+        """Return what a session token says, by its signature and its room; asks no store.
+
+        Raises InvalidTokenError, ExpiredTokenError or RoomNotFoundError.
+        """
+        _, shown = await self._passes.session(token, self._registry.find)
+        return shown
+
     async def let_through(self, room: Room) -> Whereabouts | None:
         """Let somebody in who has no place, where the room does so while the store is away."""
         if not is_open(room, now_ms=self._clock()):

@@ -7,7 +7,7 @@ import httpx
 
 from stanchion_client.protect.gate import Ask, Gate, Steps, Told, Verdict
 from stanchion_client.protect.protection import Protection
-from stanchion_client.protect.replies import Reply
+from stanchion_client.protect.replies import Reply, cookie_of
 from stanchion_client.protect.tokens import Session
 from stanchion_client.protect.visits import Visit
 
@@ -40,11 +40,13 @@ class AsgiWaitingRoom:
         if scope["type"] not in {"http", "websocket"}:
             await self._lifespan(scope, receive, send)
             return
-        verdict = await self._decide(self._gate.decide(_visit(scope)))
+        visit = _visit(scope)
+        verdict = await self._decide(self._gate.decide(visit))
         if isinstance(verdict, Reply):
             await _answer(scope, verdict, send)
             return
-        await self._app({**scope, SCOPE_KEY: verdict}, receive, self._sender(verdict, send))
+        send_on = send if verdict is None else self._sender(visit, verdict, send)
+        await self._app({**scope, SCOPE_KEY: verdict}, receive, send_on)
 
     async def close(self) -> None:
         """Close the connections to Stanchion."""
@@ -79,14 +81,17 @@ class AsgiWaitingRoom:
         except (httpx.HTTPError, ValueError):
             return None
 
-    def _sender(self, session: Session | None, send: Send) -> Send:
+    def _sender(self, visit: Visit, session: Session, send: Send) -> Send:
         async def send_on(message: Message) -> None:
-            if session is not None and message["type"] == "http.response.start":
+            if message["type"] == "http.response.start":
                 headers = list(message.get("headers", ()))
                 kept = [each for each in headers if each[0].lower() != END_HEADER]
                 if len(kept) < len(headers):
                     await self._ask(self._gate.end(session))
-                    message = {**message, "headers": kept}
+                elif session.is_renewed:
+                    cookie = cookie_of(visit, self._protection, session)
+                    kept.append((b"set-cookie", cookie.encode()))
+                message = {**message, "headers": kept}
             await send(message)
 
         return send_on

@@ -9,8 +9,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Generator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from dataclasses import dataclass, replace
 from http import HTTPStatus
 from threading import Lock
 from typing import Any, Final
@@ -90,9 +89,8 @@ class Gate:
             reply = replies.no_session(protection) if in_address else None
             return (yield from self._refuse(visit, reply))
         if in_address and visit.is_navigation():
-            now_s = datetime.now(tz=UTC).timestamp()
-            return replies.welcome(visit, protection, session, now_s=now_s)
-        yield from self._tell(session, visit)
+            return replies.welcome(visit, protection, session)
+        session = yield from self._tell(session, visit)
         return (yield from self._refuse(visit)) if self._told.is_over(session.id) else session
 
     def end(self, session: Session) -> Ask:
@@ -143,16 +141,27 @@ class Gate:
                 self._keys, self._keys_at_s = KeySet(told.body), now_s
                 self._is_reachable = True
 
-    def _tell(self, session: Session, visit: Visit) -> Generator[Ask, Told | None, None]:
-        """Tell that a session is active, now and then, and learn so whether it was ended."""
+    def _tell(self, session: Session, visit: Visit) -> Generator[Ask, Told | None, Session]:
+        """Tell that a session is active, now and then, and learn so whether it was ended.
+
+        Returns the session, renewed where the room lets it go on for longer.
+        """
         every_s = self._protection.told_every_s
         if not every_s or not self._told.is_due(session.id, every_s, now_s=self._elapsed_s()):
-            return
+            return session
         body = {"action": "page_view", "page": visit.path[:500]}
         path = f"/api/v1/sessions/{session.id}/activity"
         told = yield Ask(method="POST", path=path, token=session.token, body=body)
-        if told is not None and told.status in _OVER:
+        if told is None:
+            return session
+        if told.status in _OVER:
             self._told.end(session.id)
+        token = told.body.get("session_token") if isinstance(told.body, dict) else None
+        if token is None or self._keys is None:
+            return session
+        with suppress(SessionError):
+            return replace(self._keys.check(token, session.room_id), is_renewed=True)
+        return session
 
 
 class _Told:

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from html import escape
 from http import HTTPStatus
 from typing import Final
@@ -34,22 +35,28 @@ class Reply:
     body: bytes = b""
 
 
-def welcome(visit: Visit, protection: Protection, session: Session, *, now_s: float) -> Reply:
-    """Keep the session of the address in a cookie, and lead to the address without it."""
+def cookie_of(visit: Visit, protection: Protection, session: Session) -> str:
+    """Return the Set-Cookie that keeps a session until its end."""
     is_secure = protection.is_cookie_secure
+    left_s = session.expires_s - int(datetime.now(tz=UTC).timestamp())
     attributes = [
         f"{protection.cookie}={session.token}",
-        f"Max-Age={max(1, session.expires_s - int(now_s))}",
+        f"Max-Age={max(1, left_s)}",
         "Path=/",
         "HttpOnly",
         "SameSite=Lax",
         *(["Secure"] if (visit.is_secure if is_secure is None else is_secure) else []),
     ]
+    return "; ".join(attributes)
+
+
+def welcome(visit: Visit, protection: Protection, session: Session) -> Reply:
+    """Keep the session of the address in a cookie, and lead to the address without it."""
     return Reply(
         status=HTTPStatus.SEE_OTHER,
         headers=(
             ("Location", visit.address_without(protection.parameter)),
-            ("Set-Cookie", "; ".join(attributes)),
+            ("Set-Cookie", cookie_of(visit, protection, session)),
             # The address that held the token goes to no other site.
             ("Referrer-Policy", "no-referrer"),
             _NOT_KEPT,

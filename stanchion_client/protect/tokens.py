@@ -33,6 +33,8 @@ class Session:
     position_id: str
     token: str
     expires_s: int  # Unix time
+    # It goes on for longer than what the visitor showed says: the cookie shall hold this token.
+    is_renewed: bool = False
 
 
 class KeySet:

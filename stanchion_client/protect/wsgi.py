@@ -9,7 +9,7 @@ import httpx
 
 from stanchion_client.protect.gate import Ask, Gate, Steps, Told, Verdict
 from stanchion_client.protect.protection import Protection
-from stanchion_client.protect.replies import Reply
+from stanchion_client.protect.replies import Reply, cookie_of
 from stanchion_client.protect.tokens import Session
 from stanchion_client.protect.visits import Visit
 
@@ -26,6 +26,7 @@ class WsgiWaitingRoom:
 
     def __init__(self, app: WSGIApplication, protection: Protection) -> None:
         self._app: Final = app
+        self._protection: Final = protection
         self._gate: Final = Gate(protection)
         self._http: Final = httpx.Client(
             base_url=protection.server_url, timeout=protection.timeout_s
@@ -33,11 +34,14 @@ class WsgiWaitingRoom:
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Serve one request."""
-        verdict = self._decide(self._gate.decide(_visit(environ)))
+        visit = _visit(environ)
+        verdict = self._decide(self._gate.decide(visit))
         if isinstance(verdict, Reply):
             return _answer(environ, verdict, start_response)
         environ[ENVIRON_KEY] = verdict
-        return self._app(environ, self._starter(verdict, start_response))
+        if verdict is not None:
+            start_response = self._starter(visit, verdict, start_response)
+        return self._app(environ, start_response)
 
     def close(self) -> None:
         """Close the connections to Stanchion."""
@@ -61,14 +65,16 @@ class WsgiWaitingRoom:
             return None
 
     def _starter(
-        self, session: Session | None, start_response: StartResponse
+        self, visit: Visit, session: Session, start_response: StartResponse
     ) -> Callable[..., Any]:
         def start(
             status: str, headers: list[tuple[str, str]], exc_info: Any = None
         ) -> Callable[[bytes], object]:
             kept = [each for each in headers if each[0].lower() != END_HEADER]
-            if session is not None and len(kept) < len(headers):
+            if len(kept) < len(headers):
                 self._ask(self._gate.end(session))
+            elif session.is_renewed:
+                kept.append(("Set-Cookie", cookie_of(visit, self._protection, session)))
             return start_response(status, kept, exc_info)
 
         return start

@@ -208,6 +208,16 @@ def test_activity_is_told_now_and_then_and_tells_of_the_end() -> None:
     assert tells == [("POST", "/api/v1/sessions/s1/activity", page)] * 2
 
 
+def test_a_session_that_goes_on_for_longer_has_a_new_token() -> None:
+    longer = token(exp=NOW_S + 3_600)
+    decide = Asked(SITE, jwks(KEY), Told(200, {"session_token": longer}))
+
+    told = decide(visit(cookie=f"stanchion_session={token()}", **PERSON))
+
+    assert isinstance(told, Session)
+    assert (told.token, told.is_renewed) == (longer, True)
+
+
 def test_a_session_that_the_site_ended_is_over_at_once() -> None:
     decide = Asked(SITE, jwks(KEY), Told(200, {}))
     inside = visit(cookie=f"stanchion_session={token()}", **PERSON)

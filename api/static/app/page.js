@@ -28,4 +28,6 @@ effect(() => {
   banner.firstElementChild.hidden = !isAway.value;
 });
 startTheme(document.getElementById("theme"));
-startAccount(document.getElementById("log-out"));
+
+const logOut = document.getElementById("log-out");
+if (logOut) startAccount(logOut); // visitors have no account

@@ -1,0 +1,349 @@
+"""`/wait/{queue_id}`: the page on which visitors wait, take a place, leave, and are led on from.
+
+A GET takes no place, so that who only looks, such as a program that previews links, holds none.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from http import HTTPStatus
+from typing import Any, Final
+from urllib.parse import parse_qsl, quote, urlencode
+
+import msgspec
+from falcon.asgi import App, Request, Response
+
+from api import languages
+from api.caller import Proxies
+from api.languages import Language
+from api.pages import Facts, Page
+from api.rooms import colours
+from api.rooms.page_views import View, gaps, view_of, view_of_place
+from api.rooms.visitors import shown_token
+from models.addresses import subscriber_of
+from models.errors import (
+    ForbiddenError,
+    InvalidError,
+    StanchionError,
+    UnauthenticatedError,
+    UnavailableError,
+)
+from models.rooms.joining import Joining
+from models.rooms.refusals import (
+    ForeignTokenError,
+    MaintenanceError,
+    PositionExpiredError,
+    PositionNotFoundError,
+    RoomClosedError,
+    RoomFullError,
+)
+from models.rooms.registry import Registry
+from models.rooms.room import Room, RoomNotFoundError
+from models.rooms.service import RoomService
+from models.rooms.whereabouts import Entered, Whereabouts
+
+COOKIE: Final = "stanchion_place"
+_DAY_S: Final = 24 * 3600
+# Between the position at which a visitor began and the token.
+_BETWEEN: Final = "~"
+_INSIDE: Final = 0  # in the place of that position
+_STILL: Final = "still"
+_STILL_RETRY_S: Final = 10
+_QUERY_CHARACTERS_MAX: Final = 2_000
+_STATES: Final = {
+    RoomFullError: "full",
+    MaintenanceError: "maintenance",
+    RoomClosedError: "closed",
+}
+# A visitor's page says nothing of the installation.
+_NOTHING: Final = Facts(version="", address="", flower_url="", needs_key=lambda: False)
+_encode: Final = msgspec.json.Encoder().encode
+
+
+@dataclass(frozen=True, slots=True)
+class _Held:
+    """What the browser brought: its token, and where in line it began."""
+
+    token: str
+    first_position: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class WaitFacts:
+    """What the page stands on beside the rooms."""
+
+    proxies: Proxies
+    parameter: str  # of the address inside, for the token of the session
+    now_ms: Callable[[], int]
+
+
+class WaitPage(Page):
+    """`/wait/{queue_id}`: GET shows where somebody stands, POST takes a place as well."""
+
+    name = "wait"
+    script = "wait.js"
+    layout = "visitor"
+
+    def __init__(self, about: WaitFacts, registry: Registry, service: RoomService) -> None:
+        super().__init__(_NOTHING, _nobody, about.proxies)
+        self._about: Final = about
+        self._registry: Final = registry
+        self._service: Final = service
+
+    async def on_get(  # type: ignore[override]  # this page is one of many: its path says which
+        self, req: Request, resp: Response, queue_id: str
+    ) -> None:
+        """Show the page, or the same as JSON to who prefers that; `?lang=` chooses the language."""
+        resp.set_headers(self._headers)
+        resp.set_header("Cache-Control", "no-store")
+        if lang := req.get_param("lang"):
+            self._switch(req, resp, lang)
+            return
+        language = languages.choose(req, self._languages)
+        room = await self._room(req, resp, language, queue_id)
+        if room is None:
+            return
+        view = await self._look(req, room, language)
+        if view.token is not None:
+            self._keep(req, resp, view)
+        self._answer(req, resp, language, room, view)
+
+    async def on_head(  # type: ignore[override]  # as above
+        self, req: Request, resp: Response, queue_id: str
+    ) -> None:
+        """Send what a GET would, without the page."""
+        await self.on_get(req, resp, queue_id)
+
+    async def on_post(self, req: Request, resp: Response, queue_id: str) -> None:
+        """Take a place, or find the one that the token or the cookie stands for."""
+        resp.set_headers(self._headers)
+        resp.set_header("Cache-Control", "no-store")
+        language = languages.choose(req, self._languages)
+        room = await self._room(req, resp, language, queue_id)
+        if room is None:
+            return
+        view = await self._join(req, room, language)
+        if view.token is not None:
+            self._keep(req, resp, view)
+            if not _wants_json(req):
+                # A form was sent, so no script runs: from here on the server has the page reloaded.
+                resp.status = HTTPStatus.SEE_OTHER
+                resp.set_header("Location", _address(req, still="1"))
+                return
+        self._answer(req, resp, language, room, view)
+
+    async def on_post_leave(self, req: Request, resp: Response, queue_id: str) -> None:
+        """Give the place up; a repeat changes nothing."""
+        resp.set_headers(self._headers)
+        resp.set_header("Cache-Control", "no-store")
+        language = languages.choose(req, self._languages)
+        room = await self._room(req, resp, language, queue_id)
+        if room is None:
+            return
+        held = _held(req)
+        if held is not None:
+            try:
+                await self._service.leave(room.id, held.token)
+            except UnavailableError:
+                raise
+            except StanchionError:
+                pass  # it is over already
+        resp.unset_cookie(COOKIE, path=f"/wait/{room.id}", same_site="Lax")
+        if _wants_json(req):
+            view = view_of(room, language, now_ms=self._about.now_ms(), state="left")
+            self._answer(req, resp, language, room, view)
+        else:
+            resp.status = HTTPStatus.SEE_OTHER
+            resp.set_header("Location", _address(req, left="1"))
+
+    async def _room(
+        self, req: Request, resp: Response, language: Language, room_id: str
+    ) -> Room | None:
+        """Return the room; None when people were told that there is none."""
+        try:
+            return await self._registry.find(room_id)
+        except RoomNotFoundError:
+            if _wants_json(req):
+                raise
+            nowhere = Room(id="", name=language.texts["wait.title"], target_url="")
+            view = view_of(nowhere, language, now_ms=0, state="missing")
+            resp.status = HTTPStatus.NOT_FOUND
+            self._answer(req, resp, language, nowhere, view)
+            return None
+
+    async def _look(self, req: Request, room: Room, language: Language) -> View:
+        held, now_ms = _held(req), self._about.now_ms()
+        if held is None:
+            state = "left" if req.get_param("left") else "joining"
+            return view_of(room, language, now_ms=now_ms, state=state)
+        try:
+            # A page that the server has reloaded has no other sign of life.
+            ask = self._service.beat if req.get_param(_STILL) else self._service.status
+            found = await ask(room.id, held.token)
+        except PositionExpiredError:
+            # Who was inside comes for the next time.
+            state = "joining" if held.first_position == _INSIDE else "expired"
+            return view_of(room, language, now_ms=now_ms, state=state)
+        except (PositionNotFoundError, UnauthenticatedError, ForeignTokenError):
+            # Given up, or a token of before: as somebody who comes for the first time.
+            return view_of(room, language, now_ms=now_ms)
+        except UnavailableError as error:
+            return self._failing(req, room, language, error)
+        return self._view(req, language, found, held)
+
+    async def _join(self, req: Request, room: Room, language: Language) -> View:
+        held = _held(req)
+        joining = Joining(
+            metadata={},
+            code=req.get_param("code") or None,
+            token=None if held is None else held.token,
+            address=subscriber_of(self._proxies.client_address(req)),
+        )
+        try:
+            entered = await self._enter(room, joining)
+        except (RoomFullError, MaintenanceError, RoomClosedError) as error:
+            return view_of(
+                room,
+                language,
+                now_ms=self._about.now_ms(),
+                state=_STATES[type(error)],
+                retry_after_s=error.retry_after_s,
+            )
+        except UnavailableError as error:
+            return self._failing(req, room, language, error)
+        return self._view(req, language, entered.whereabouts, None if entered.is_new else held)
+
+    async def _enter(self, room: Room, joining: Joining) -> Entered:
+        """Join, with a code that is none or over as somebody without one."""
+        try:
+            return await self._service.join(room.id, joining)
+        except (InvalidError, ForbiddenError):
+            if joining.code is None:
+                raise
+        return await self._service.join(room.id, replace(joining, code=None))
+
+    def _view(
+        self, req: Request, language: Language, found: Whereabouts, held: _Held | None
+    ) -> View:
+        return view_of_place(
+            found,
+            language,
+            now_ms=self._about.now_ms(),
+            first_position=None if held is None else held.first_position,
+            to=req.get_param("to"),
+            parameter=self._about.parameter,
+        )
+
+    def _failing(
+        self, req: Request, room: Room, language: Language, error: UnavailableError
+    ) -> View:
+        """Return what people see while the line is away; programs are told as elsewhere."""
+        if _wants_json(req):
+            raise error
+        now_ms, retry_after_s = self._about.now_ms(), error.retry_after_s
+        return view_of(room, language, now_ms=now_ms, state="failing", retry_after_s=retry_after_s)
+
+    def _keep(self, req: Request, resp: Response, view: View) -> None:
+        """Let the browser keep the place, out of reach for scripts and for every other path."""
+        assert view.token is not None
+        resp.set_cookie(
+            COOKIE,
+            f"{view.first_position or _INSIDE}{_BETWEEN}{view.token}",
+            max_age=_DAY_S,
+            path=f"/wait/{view.queue_id}",
+            same_site="Lax",
+            secure=self._proxies.is_secure(req),
+            http_only=True,
+        )
+
+    def _answer(
+        self, req: Request, resp: Response, language: Language, room: Room, view: View
+    ) -> None:
+        resp.append_header("Vary", "Accept, Authorization")
+        if _wants_json(req):
+            resp.data = _encode(view)
+            resp.content_type = "application/json"
+            return
+        if view.redirect_url is not None:
+            resp.set_header("Refresh", f"0; url={view.redirect_url}")
+            resp.set_header("Referrer-Policy", "no-referrer")
+        elif req.get_param(_STILL):
+            again_s = min(_STILL_RETRY_S, view.heartbeat_interval_seconds)
+            resp.set_header("Refresh", str(max(1, again_s)))
+        if view.state == "failing":
+            resp.status = HTTPStatus.SERVICE_UNAVAILABLE
+            resp.set_header("Retry-After", str(view.retry_after_seconds or 1))
+        here = f"/wait/{room.id}" if room.id else "/wait"
+        other = next(each for each in self._languages if each is not language)
+        version = f"{room.created_at_ms}.{room.version}"
+        values = {
+            **self._frame(req, language, None),
+            **gaps(view, language),
+            "title": view.title or view.name,
+            "view": _encode(view).decode(),
+            "switch": _address(req, keeps_still=True, lang=other.name),
+            "join": _address(req),
+            "leave": f"{here}/leave",
+            "colours": f"{here}/colours.css?v={version}" if room.id else "/static/app/app.css",
+        }
+        self._send(req, resp, language, values)
+
+    def _switch(self, req: Request, resp: Response, lang: str) -> None:
+        """Remember a language and lead back to the page as it was."""
+        chosen = next((each for each in self._languages if each.name == lang), None)
+        if chosen:
+            languages.remember(resp, chosen, is_secure=self._proxies.is_secure(req))
+        resp.status = HTTPStatus.SEE_OTHER
+        resp.set_header("Location", _address(req, keeps_still=True))
+
+
+class ColoursResource:
+    """`/wait/{queue_id}/colours.css`: the colours of a room; its address names the version."""
+
+    def __init__(self, registry: Registry) -> None:
+        self._registry: Final = registry
+
+    async def on_get(self, _req: Request, resp: Response, queue_id: str) -> None:
+        """Send the rules, none for a room without colours."""
+        room = await self._registry.find(queue_id)
+        resp.text = colours.style_sheet(room.appearance.colours)
+        resp.content_type = "text/css; charset=utf-8"
+        resp.set_header("Cache-Control", "public, max-age=3600")
+        resp.set_header("X-Content-Type-Options", "nosniff")
+
+
+def add_routes(
+    app: App[Any, Any], about: WaitFacts, registry: Registry, service: RoomService
+) -> None:
+    """Serve the visitors' page of every room."""
+    page = WaitPage(about, registry, service)
+    app.add_route("/wait/{queue_id}", page)
+    app.add_route("/wait/{queue_id}/leave", page, suffix="leave")
+    app.add_route("/wait/{queue_id}/colours.css", ColoursResource(registry))
+
+
+def _held(req: Request) -> _Held | None:
+    """Return what Authorization shows, else what the cookie keeps."""
+    first, _, token = req.cookies.get(COOKIE, "").partition(_BETWEEN)
+    shown = shown_token(req) or token
+    if not shown:
+        return None
+    is_number = first.isascii() and first.isdigit() and len(first) < 12  # noqa: PLR2004
+    return _Held(shown, int(first) if is_number and shown == token else None)
+
+
+def _wants_json(req: Request) -> bool:
+    return req.client_prefers(("text/html", "application/json")) == "application/json"
+
+
+def _address(req: Request, *, keeps_still: bool = False, **parameters: str) -> str:
+    """Return this page's address with what it needs of its query, and with `parameters`."""
+    wanted = {"to", "code", _STILL} if keeps_still else {"to", "code"}
+    query = req.query_string[:_QUERY_CHARACTERS_MAX]
+    kept = [pair for pair in parse_qsl(query) if pair[0] in wanted]
+    every = urlencode([*kept, *parameters.items()])
+    path = quote(req.path.removesuffix("/leave"))
+    return f"{path}?{every}" if every else path
+
+
+async def _nobody(_req: Request) -> None:
+    """Visitors are not logged in."""
