@@ -166,9 +166,17 @@ class Application:
             buffer_bytes_max=settings.socket_buffer_bytes_max,
             now_ms=now_ms,
         )
+        self._tickets: Final = Tickets(
+            stores.database,
+            stores.redis,
+            stores.redis_for_waiting,
+            settings,
+            access,
+            now_ms=now_ms,
+        )
         self._live: Final = LiveGateway(
-            [channel(readings)],
-            {facts.DOMAIN: self._tail},
+            [channel(readings), self._tickets.channel],
+            {facts.DOMAIN: self._tail, self._tickets.channel.domain: self._tickets.tail},
             callers=LiveCallers(access, is_public=_is_public(settings)),
             origins=access.origins,
             rooms=ChosenRooms(stores.redis),
@@ -176,9 +184,6 @@ class Application:
             sockets=lambda rights: [MessageStream(offer, rights)],
         )
         self._app.add_route("/api/queue/events", events)
-        self._tickets: Final = Tickets(
-            stores.database, stores.redis, settings, access, now_ms=now_ms
-        )
         routes = [
             *messages.add_routes(self._app, self._messages, bounds, now_ms=now_ms),
             *mail.add_routes(

@@ -273,10 +273,13 @@ MESSAGES_SOCKET: Final = SocketRow(
     domain="messages", namespace="/messages", path="/ws/messages", who=_WATCHERS
 )
 MESSAGES_STREAM: Final = SocketRow(domain="messages", path="/api/queue/stream", who=_PROGRAMS)
+# Displays and kiosks show nothing; what is told there hangs on the wall of the hall.
+TICKETS_SOCKET: Final = SocketRow(domain="tickets", namespace="/ws/queue", who=_EVERYBODY)
 # Each is what a channel or talker of api/live is made with: there is none without a line.
 SOCKETS: Final[tuple[SocketRow, ...]] = (
     MESSAGES_SOCKET,
     MESSAGES_STREAM,
+    TICKETS_SOCKET,
 )
 
 

@@ -1,7 +1,8 @@
 """Everything of one process that serves tickets, put together from settings and stores."""
 
+import asyncio
 import contextlib
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from typing import Any, Final
 
 import redis.asyncio
@@ -9,12 +10,15 @@ import tzlocal
 from falcon.asgi import App
 
 from api.access import Access
+from api.live.tail import StreamTail
 from api.tickets import counters, halls, tickets
+from api.tickets.live import TicketsLive
 from api.tickets.waiting import WaitingResource
 from models.database import Database
 from models.errors import UnavailableError
 from models.redis import RedisAwayError
 from models.settings import Settings
+from models.tickets.facts import DOMAIN
 from models.tickets.hall_service import HallService
 from models.tickets.herald import Herald
 from models.tickets.hours import is_timezone
@@ -32,6 +36,7 @@ class Tickets:
         self,
         database: Database,
         client: redis.asyncio.Redis,
+        client_for_waiting: redis.asyncio.Redis,
         settings: Settings,
         access: Access,
         *,
@@ -45,6 +50,13 @@ class Tickets:
         self.hall: Final = HallService(
             database, self._turnstile, timezone=settings.timezone or local_timezone()
         )
+        self.tail: Final = StreamTail(
+            client_for_waiting,
+            DOMAIN,
+            readers_max=settings.event_readers_max,
+            buffer_max=settings.event_buffer_max,
+        )
+        self.channel: Final = TicketsLive(self.service, now_ms).channel()
         self._access: Final = access
         self._body_bytes_max: Final = settings.body_bytes_max
         self._now_ms: Final = now_ms
@@ -58,9 +70,9 @@ class Tickets:
             shown.append((f"{_PREFIXES[0]}{path}", resource))
         return shown
 
-    def run(self) -> Coroutine[Any, Any, None]:
-        """Bring what happens to displays, until cancelled."""
-        return self._herald.run()
+    async def run(self) -> None:
+        """Bring what happens into the stream and from there to displays, until cancelled."""
+        await asyncio.gather(self._herald.run(), self.tail.run())
 
     async def close(self) -> None:
         """Finish what was begun; what displays were not told, beat brings to them."""

@@ -96,7 +96,7 @@ class WaitingResource:
     def __init__(self, service: TicketService, now_ms: Callable[[], int]) -> None:
         self._service: Final = service
         self._now_ms: Final = now_ms
-        self._revision = -1
+        self._hall: Hall | None = None
         self._bodies: Final[dict[WaitingQuery, bytes]] = {}
 
     @operation(
@@ -113,7 +113,7 @@ class WaitingResource:
     async def on_get(self, req: Request, resp: Response, *, query: WaitingQuery) -> None:
         """Return the lines in the order in which people are called, at most `limit` of each."""
         hall = await self._service.hall(now_ms=self._now_ms())
-        tag = f'"queue-version-{hall.revision}"'
+        tag = f'"queue-version-{hall.edition.number}"'
         resp.set_header("ETag", tag)
         resp.set_header("Cache-Control", "no-cache")
         if _knows(req.get_header("If-None-Match"), tag):
@@ -123,9 +123,9 @@ class WaitingResource:
         resp.data = self._body(hall, query)
 
     def _body(self, hall: Hall, query: WaitingQuery) -> bytes:
-        if hall.revision != self._revision or len(self._bodies) >= _BODIES_MAX:
+        if hall is not self._hall or len(self._bodies) >= _BODIES_MAX:
             self._bodies.clear()
-            self._revision = hall.revision
+            self._hall = hall
         known = self._bodies.get(query)
         if known is None:
             known = self._bodies[query] = wire.encode(waiting_list(hall, query))

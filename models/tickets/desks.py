@@ -13,22 +13,31 @@ _MINUTE_MS = 60_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Edition:
+    """What tells a hall from the same hall at another time: its changes, and the minute."""
+
+    versions: tuple[tuple[str, int], ...]  # of each branch, by its key
+    minute: int
+
+    @property
+    def number(self) -> int:
+        """Return what grows with each change, each new branch, and each minute."""
+        return sum(version + 1 for _, version in self.versions) + self.minute
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Hall:
-    """Every counter with everybody at it, as of a moment.
+    """Every counter with everybody at it, as of a moment; the same edition is the same hall."""
 
-    `revision` grows with each change of a branch and with each minute, since waits shrink by
-    themselves: two halls with the same revision are the same.
-    """
-
-    revision: int
+    edition: Edition
     as_of_ms: int
     branches: tuple[Branch, ...]
     desks: tuple[Desk, ...]
 
 
-def read_revision(connection: Connection, *, now_ms: int) -> int:
-    """Return the revision of the hall; costs one small query."""
-    return _revision((version for version, _ in halls.versions(connection).values()), now_ms)
+def read_edition(connection: Connection, *, now_ms: int) -> Edition:
+    """Return the edition of the hall as it is now; costs one small query."""
+    return _edition(halls.branches(connection), now_ms)
 
 
 def read_hall(connection: Connection, *, now_ms: int) -> Hall:
@@ -46,8 +55,8 @@ def read_hall(connection: Connection, *, now_ms: int) -> Hall:
         for desk in _desks(connection, branch, by_branch.get(branch.id, []), people, now_ms=now_ms)
     ]
     return Hall(
-        revision=_revision((each.version for each in branches), now_ms),
-        # Of the same revision every process answers the same, so the clock shows whole minutes.
+        edition=_edition(branches, now_ms),
+        # Of the same edition every process answers the same, so the clock shows whole minutes.
         as_of_ms=max(changed_at_ms, now_ms - now_ms % _MINUTE_MS),
         branches=tuple(branches),
         desks=tuple(sorted(desks, key=lambda each: each.counter.id)),
@@ -89,5 +98,8 @@ def _desk(counter: Counter, people: Sequence[Ticket], served: dict[int | None, S
     )
 
 
-def _revision(versions: Iterable[int], now_ms: int) -> int:
-    return sum(versions) + now_ms // _MINUTE_MS
+def _edition(branches: Iterable[Branch], now_ms: int) -> Edition:
+    return Edition(
+        versions=tuple((each.key, each.version) for each in branches),
+        minute=now_ms // _MINUTE_MS,
+    )

@@ -20,6 +20,7 @@ from models.errors import UnavailableError
 from models.events import Event, encode_entry
 from models.redis import RedisAwayError
 from models.tickets import scripts
+from models.tickets.rules import Branch
 from models.tickets.scripts import Append
 from models.tickets.statements import halls, news
 from models.tickets.turnstile import Entry
@@ -51,7 +52,7 @@ class Herald:
         self._kept_max: Final = kept_max
         self._clock: Final = clock
         self._entries: list[Entry] = []
-        self._behind: set[int] = set()
+        self._behind: dict[str, Branch] = {}
         self._has_news: Final = asyncio.Event()
 
     def tell(self, entry: Entry) -> None:
@@ -74,30 +75,31 @@ class Herald:
     async def flush(self) -> None:
         """Append everything that is at hand; raises when a store is away, and then keeps it."""
         entries, self._entries = self._entries, []
-        self._behind |= {each.branch_id for each in entries}
+        self._behind |= {each.branch.key: each.branch for each in entries}
         appends = [_append_of_entry(each) for each in entries]
         if appends:
             lasts = await scripts.append_async(self._client, appends, kept_max=self._kept_max)
-            reached = {each.branch_id: last for each, last in zip(appends, lasts, strict=True)}
-            wanted = {each.branch_id: each.version for each in appends}
-            self._behind -= {each for each, last in reached.items() if last >= wanted[each]}
-        for branch_id in sorted(self._behind):
-            await self._catch_up(branch_id)
-            self._behind.discard(branch_id)
+            wanted = {each.branch: each.version for each in appends}
+            for each, last in zip(appends, lasts, strict=True):
+                if last >= wanted[each.branch]:
+                    self._behind.pop(each.branch, None)
+        for branch in list(self._behind.values()):
+            await self._catch_up(branch)
+            self._behind.pop(branch.key, None)
 
-    async def _catch_up(self, branch_id: int) -> None:
+    async def _catch_up(self, branch: Branch) -> None:
         """Append from the database what another process did before and did not append yet."""
-        probe = Append(branch_id=branch_id, version=0, fields={})
+        probe = Append(branch=branch.key, version=0, fields={})
         [last] = await scripts.append_async(self._client, [probe], kept_max=self._kept_max)
         while True:
             rows = await self._database.read(
                 lambda connection, last=last: _rows_behind(  # type: ignore[misc]
-                    connection, branch_id, last, now_ms=self._clock()
+                    connection, branch.id, last, now_ms=self._clock()
                 )
             )
             if not rows:
                 return
-            appends = _appends(branch_id, rows)
+            appends = _appends(branch.key, rows)
             [*_, last] = await scripts.append_async(self._client, appends, kept_max=self._kept_max)
 
 
@@ -109,29 +111,30 @@ def sweep(database: Database, client: redis.Redis, *, kept_max: int, now_ms: int
     """
     # In this order, so that what others do meanwhile is not taken for a database of before.
     known = scripts.versions(client)
-    there = database.look(halls.versions)
+    there = database.look(halls.branches)
     appended = 0
-    for branch_id, (version, _) in there.items():
-        last = known.get(branch_id, 0)
-        if last > version:
-            scripts.set_version(client, branch_id, version)
-            last = version
-        while last < version:
+    for branch in there:
+        last = known.get(branch.key, 0)
+        if last > branch.version:
+            scripts.forget_version(client, branch.key)
+            last = 0
+        while last < branch.version:
             seen = last
             rows = database.look(
-                lambda connection, branch_id=branch_id, seen=seen: _rows_behind(  # type: ignore[misc]
-                    connection, branch_id, seen, now_ms=now_ms
+                lambda connection, of=branch.id, seen=seen: _rows_behind(  # type: ignore[misc]
+                    connection, of, seen, now_ms=now_ms
                 )
             )
             if not rows:
                 # Too old to be told: the stream goes on from here.
-                skip = Append(branch_id=branch_id, version=version, fields={}, is_forced=True)
+                version = branch.version
+                skip = Append(branch=branch.key, version=version, fields={}, is_forced=True)
                 [last] = scripts.append(client, [skip], kept_max=kept_max)
                 break
-            [*_, last] = scripts.append(client, _appends(branch_id, rows), kept_max=kept_max)
+            [*_, last] = scripts.append(client, _appends(branch.key, rows), kept_max=kept_max)
             appended += len(rows)
         with database.begin() as connection:
-            news.forget(connection, branch_id, seen=last, before_ms=now_ms - _KEPT_MS)
+            news.forget(connection, branch.id, seen=last, before_ms=now_ms - _KEPT_MS)
     return appended
 
 
@@ -144,14 +147,14 @@ def _rows_behind(
 
 def _append_of_entry(entry: Entry) -> Append:
     fields = encode_entry(entry.events, at_ms=entry.at_ms) if entry.events else {}
-    return Append(branch_id=entry.branch_id, version=entry.version, fields=fields)
+    return Append(branch=entry.branch.key, version=entry.version, fields=fields)
 
 
-def _appends(branch_id: int, rows: Sequence[Row[Any]]) -> list[Append]:
+def _appends(branch: str, rows: Sequence[Row[Any]]) -> list[Append]:
     """Return rows of the database as appends; a gap before the first one is there for good."""
     return [
         Append(
-            branch_id=branch_id,
+            branch=branch,
             version=row.version,
             fields=_fields(row),
             is_forced=place == 0,

@@ -97,6 +97,12 @@ class Branch:
     opening: tuple[tuple[tuple[int, int], ...], ...] | None
     version: int
     changed_at_ms: int
+    created_at_ms: int
+
+    @property
+    def key(self) -> str:
+        """Return what no branch of another database on the same Redis is called."""
+        return f"{self.id}:{self.created_at_ms}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -19,7 +19,7 @@ _VERSIONS: Final = f"{stream_key(DOMAIN)}:versions"
 class Append:
     """The events of one change on their way into the stream; no fields: there are none."""
 
-    branch_id: int
+    branch: str  # its key
     version: int
     fields: Mapping[Any, Any]
     is_forced: bool = False  # what is missing before is missing for good
@@ -43,15 +43,15 @@ async def append_async(
         return [int(answer) for answer in await pipeline.execute()]
 
 
-def versions(client: redis.Redis) -> dict[int, int]:
-    """Return for each branch the last version in the stream."""
+def versions(client: redis.Redis) -> dict[str, int]:
+    """Return for each branch, by its key, the last version in the stream."""
     found: dict[bytes, bytes] = client.hgetall(_VERSIONS)  # type: ignore[assignment]
-    return {int(branch_id): int(version) for branch_id, version in found.items()}
+    return {branch.decode(): int(version) for branch, version in found.items()}
 
 
-def set_version(client: redis.Redis, branch_id: int, version: int) -> None:
-    """Let the stream go on from a version: that of a database which came back from a backup."""
-    client.hset(_VERSIONS, str(branch_id), version)
+def forget_version(client: redis.Redis, branch: str) -> None:
+    """Let the stream know nothing of a branch: its database came back from a backup."""
+    client.hdel(_VERSIONS, branch)
 
 
 def _arguments(each: Append, kept_max: int) -> tuple[Any, ...]:
@@ -61,7 +61,7 @@ def _arguments(each: Append, kept_max: int) -> tuple[Any, ...]:
         2,
         stream_key(DOMAIN),
         _VERSIONS,
-        each.branch_id,
+        each.branch,
         each.version,
         int(each.is_forced),
         kept_max,

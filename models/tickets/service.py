@@ -9,7 +9,7 @@ from sqlalchemy import Connection
 from models.database import Database
 from models.tickets import kiosk, moves
 from models.tickets.acting import Acting
-from models.tickets.desks import Hall, read_hall, read_revision
+from models.tickets.desks import Hall, read_edition, read_hall
 from models.tickets.facts import Done
 from models.tickets.kiosk import Issued
 from models.tickets.moves import Moved, Scene
@@ -67,14 +67,14 @@ class TicketService:
         """Return every counter with everybody at it, as it is now."""
         known = self._hall
         if known is not None:
-            revision = await self._database.read(
-                lambda connection: read_revision(connection, now_ms=now_ms)
+            edition = await self._database.read(
+                lambda connection: read_edition(connection, now_ms=now_ms)
             )
-            if revision == known.revision:
+            if edition == known.edition:
                 return known
-        read = await self._database.read(lambda connection: read_hall(connection, now_ms=now_ms))
-        if self._hall is None or read.revision >= self._hall.revision:
-            self._hall = read
+        self._hall = read = await self._database.read(
+            lambda connection: read_hall(connection, now_ms=now_ms)
+        )
         return read
 
     async def move(self, ticket_id: int, move: Move, acting: Acting, *, now_ms: int) -> Moved:

@@ -33,10 +33,14 @@ _STEPS_WAITING_MAX: Final = 2_000
 class Entry:
     """The events of one transaction: what a branch's displays are told next."""
 
-    branch_id: int
-    version: int
+    branch: Branch
     events: Sequence[Event]
     at_ms: int
+
+    @property
+    def version(self) -> int:
+        """Return the number of the change."""
+        return self.branch.version
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,4 +155,4 @@ def _keep(connection: Connection, branch: Branch, events: Sequence[Event], *, no
     """Keep the events with the change: whatever happens next, displays will be told."""
     told = msgspec.json.encode([(event.name, event.data) for event in events])
     news.add(connection, branch_id=branch.id, version=branch.version, events=told, at_ms=now_ms)
-    return Entry(branch.id, branch.version, events, now_ms)
+    return Entry(branch, events, now_ms)

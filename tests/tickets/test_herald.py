@@ -154,10 +154,10 @@ async def test_an_empty_redis_is_not_told_of_long_ago(
 async def test_a_database_from_a_backup_is_told_on(house: House, displays: Displays) -> None:
     counter = await house.counter()
     displays.sweep(house)
-    future = Append(branch_id=counter.branch_id, version=99, fields={}, is_forced=True)
+    [branch] = await house.hall.branches()
+    future = Append(branch=branch.key, version=99, fields={}, is_forced=True)
     append(displays.client, [future], kept_max=KEPT_MAX)
 
-    displays.sweep(house)
     await house.take(counter.id)
     displays.sweep(house)
 

@@ -4,8 +4,8 @@
 -- there, and displays get every change once and in order, whichever processes made them.
 --
 -- KEYS[1]  events:tickets           the stream of all branches
--- KEYS[2]  events:tickets:versions  hash: branch -> number of its last change in the stream
--- ARGV[1]  branch
+-- KEYS[2]  events:tickets:versions  hash: key of a branch -> number of its last change in the stream
+-- ARGV[1]  key of the branch
 -- ARGV[2]  number of the change
 -- ARGV[3]  1 to append also where numbers before are missing for good, else 0
 -- ARGV[4]  entries that the stream keeps, about

@@ -65,12 +65,6 @@ def hold_branch(connection: Connection, branch_id: int, *, now_ms: int) -> Branc
     return None if row is None else _branch(row)
 
 
-def versions(connection: Connection) -> dict[int, tuple[int, int]]:
-    """Return for each branch its version and the moment of its last change."""
-    rows = connection.execute(select(branch.c.id, branch.c.version, branch.c.changed_at_ms))
-    return {row.id: (row.version, row.changed_at_ms) for row in rows}
-
-
 def add_branch(connection: Connection, values: Mapping[str, Any], *, now_ms: int) -> int:
     """Store a branch and return its id; raises IntegrityError if its name is taken."""
     row = _branch_row(values) | {"version": 0, "changed_at_ms": now_ms, "created_at_ms": now_ms}
@@ -193,6 +187,7 @@ def _branch(row: Row[Any]) -> Branch:
         opening=None if row.opening is None else _decode_opening(row.opening),
         version=row.version,
         changed_at_ms=row.changed_at_ms,
+        created_at_ms=row.created_at_ms,
     )
 
 
