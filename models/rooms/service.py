@@ -93,6 +93,7 @@ class RoomService:
         if joined.place is None:
             raise _refusal(room_id, joined.entry)
         visitor = await self._passes.issue(room, joined.place)
+        await self._sight.begin(room)
         if joined.entry is Entry.KNOWN:
             return Entered(await self._ask(room, visitor), is_new=False)
         return Entered(self._newcomer(room, visitor, who, joined), is_new=True)

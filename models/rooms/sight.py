@@ -1,6 +1,7 @@
 """What this process sees of the lines: copies of them, how fresh they are, and what follows."""
 
 import asyncio
+import contextlib
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Collection
@@ -66,6 +67,12 @@ class Sight:
             if room.fail_mode is FailMode.HOLD and held is not None:
                 return held
             raise
+
+    async def begin(self, room: Room) -> None:
+        """Keep a copy of a room from its first visitor on, if there is none; never raises."""
+        if self._replica.known(room.id) is None:
+            with contextlib.suppress(UnavailableError):
+                await self.look(room)
 
     def known_line(self, room_id: str) -> LineState | None:
         """Return the line of a room as last seen, however long ago."""
