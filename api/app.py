@@ -130,7 +130,7 @@ class Application:
         )
         middleware: list[Any] = [
             RequestId(),
-            Measure(RequestMetrics(registry)),
+            Measure(metrics := RequestMetrics(registry)),
             OnePath(),
             *_cors(settings),
             access.limits,
@@ -213,7 +213,9 @@ class Application:
                 body_bytes_max=settings.body_bytes_max,
                 now_ms=now_ms,
             ),
-            *self._tickets.add_routes(self._app),
+            *self._tickets.add_routes(
+                self._app, monitor, metrics, lambda: self._live.connection_count
+            ),
         ]
         self._rooms: Final = make_rooms(
             self._app,

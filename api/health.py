@@ -6,7 +6,7 @@ tick degrades a component and leaves the status at 200, so that no proxy takes a
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final
 
 import redis.asyncio
@@ -24,6 +24,7 @@ from models.vitals import Health, beat_health, read_vitals_async, workers_health
 _PATIENCE_S: Final = 3.0
 # Many probes ask at once; one reading serves all of them for this long.
 _FRESH_S: Final = 1.0
+BOTH: Final = ("database", "redis")
 _TIMED_OUT: Final = (TimeoutError, asyncio.TimeoutError)
 
 BrokerCheck = Callable[[], bool]
@@ -117,8 +118,19 @@ def broker_answers(url: str) -> bool:
 class HealthResource:
     """One of the three answers; each carries the others' fields where they do not clash."""
 
-    def __init__(self, monitor: HealthMonitor, *, ok: str, needs: tuple[str, ...]) -> None:
-        """`ok` is the contract's good word; without one of `needs` the status is 503."""
+    def __init__(
+        self,
+        monitor: HealthMonitor,
+        *,
+        ok: str,
+        needs: tuple[str, ...],
+        beside: Callable[[], Awaitable[Mapping[str, object]]] | None = None,
+    ) -> None:
+        """`ok` is the contract's good word; without one of `needs` the status is 503.
+
+        `beside` returns what a domain has to say beside it.
+        """
+        self._beside: Final = beside
         self._monitor: Final = monitor
         self._ok: Final = ok
         self._needs: Final = needs
@@ -142,6 +154,8 @@ class HealthResource:
                 "version": self._monitor.version,
             },
         }
+        if self._beside is not None:
+            media |= await self._beside()
         resp.status = HTTP_OK if serves else HTTP_SERVICE_UNAVAILABLE
         resp.media = media
         resp.set_header("Cache-Control", "no-store")
@@ -150,11 +164,6 @@ class HealthResource:
 
 
 def add_routes(app: App[Any, Any], monitor: HealthMonitor) -> None:
-    """Serve the three paths."""
-    both = ("database", "redis")
-    for path, ok, needs in (
-        ("/health", "ok", ("database",)),
-        ("/api/v1/health", "healthy", both),
-        ("/health/queue-system", "healthy", both),
-    ):
+    """Serve the paths of messages and of rooms; tickets serve theirs."""
+    for path, ok, needs in (("/health", "ok", ("database",)), ("/api/v1/health", "healthy", BOTH)):
         app.add_route(path, HealthResource(monitor, ok=ok, needs=needs))

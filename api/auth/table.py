@@ -111,7 +111,11 @@ TABLE: Final[tuple[Row, ...]] = (
     Row(
         paths=("/ops", "/api/doc", "/api/reference", "/.well-known"), methods=_READ, who=_EVERYBODY
     ),
-    Row(paths=("/health", "/api/v1/health"), methods=_READ, who=_EVERYBODY),
+    Row(
+        paths=("/health", "/api/v1/health", *_tickets("/health/queue-system")),
+        methods=_READ,
+        who=_EVERYBODY,
+    ),
     Row(paths=("/metrics",), who=Who(scopes=(Scope.MESSAGES, Scope.ADMIN), this_machine=True)),
     # Messages
     Row(

@@ -10,7 +10,9 @@ import tzlocal
 from falcon.asgi import App
 
 from api.access import Access
+from api.health import BOTH, HealthMonitor, HealthResource
 from api.live.tail import StreamTail
+from api.metrics import RequestMetrics
 from api.tickets import counters, halls, tickets
 from api.tickets.live import TicketsLive
 from api.tickets.waiting import WaitingResource
@@ -25,6 +27,8 @@ from models.tickets.hours import is_timezone
 from models.tickets.service import TicketService
 from models.tickets.turnstile import Turnstile
 
+# What is looked at for the time of an answer.
+_ROUTES: Final = ("/tickets", "/counters", "/procedures")
 # The contract writes its paths in all of these ways.
 _PREFIXES: Final = ("/app", "", "/api", "/app/api")
 
@@ -61,8 +65,25 @@ class Tickets:
         self._body_bytes_max: Final = settings.body_bytes_max
         self._now_ms: Final = now_ms
 
-    def add_routes(self, app: App[Any, Any]) -> list[tuple[str, object]]:
+    def add_routes(
+        self,
+        app: App[Any, Any],
+        monitor: HealthMonitor,
+        metrics: RequestMetrics,
+        count_connections: Callable[[], int],
+    ) -> list[tuple[str, object]]:
         """Serve tickets under every prefix; returns the routes for the reference."""
+
+        async def beside() -> dict[str, object]:
+            return {
+                "active_tickets": await self._count_active(),
+                "websocket_connections": count_connections(),
+                "average_response_time": f"{metrics.mean_s(*_ROUTES) * 1000:.0f}ms",
+            }
+
+        health = HealthResource(monitor, ok="healthy", needs=BOTH, beside=beside)
+        for prefix in _PREFIXES:
+            app.add_route(f"{prefix}/health/queue-system", health)
         shown = []
         for path, resource in self._resources():
             for prefix in _PREFIXES:
@@ -79,6 +100,18 @@ class Tickets:
         await self._turnstile.close()
         with contextlib.suppress(*RedisAwayError, UnavailableError):
             await self._herald.flush()
+
+    async def _count_active(self) -> int | None:
+        """Return how many tickets are open; None while the database is away."""
+        try:
+            hall = await self.service.hall(now_ms=self._now_ms())
+        except UnavailableError:
+            return None
+        return sum(
+            len(people)
+            for desk in hall.desks
+            for people in (desk.present, desk.waiting, desk.parked)
+        )
 
     def _resources(self) -> list[tuple[str, object]]:
         ground: dict[str, Any] = {

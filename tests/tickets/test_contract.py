@@ -466,3 +466,14 @@ def test_each_act_is_in_the_audit_log(web: Web, counter_id: int) -> None:
 
     [entry] = entries.json()["data"]
     assert (entry["action"], entry["actor"]) == ("ticket_called", "officer01")
+
+
+@pytest.mark.parametrize("prefix", PREFIXES)
+def test_the_health_of_the_hall(web: Web, counter_id: int, prefix: str) -> None:
+    web.take(counter_id)
+
+    health = web.anybody.get(f"{prefix}/health/queue-system").json()
+
+    assert (health["status"], health["active_tickets"]) == ("healthy", 1)
+    assert health["websocket_connections"] == 0
+    assert health["average_response_time"].endswith("ms")
