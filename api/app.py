@@ -31,7 +31,7 @@ from api.live.gateway import LiveGateway
 from api.live.limits import LiveLimits
 from api.live.rooms import ChosenRooms
 from api.live.tail import StreamTail
-from api.mail import routes as mail
+from api.mail.assembly import Mail
 from api.message_activity import newest_entry_of
 from api.message_bounds import MessageBounds
 from api.message_consumer import Offer
@@ -138,10 +138,7 @@ class Application:
             Trail(access.people, access.proxies, now_ms=now_ms),
             _Lifespan(self._start, self._stop),
         ]
-        self._app: Final[App[Any, Any]] = App(middleware=middleware)
-        # The contract of tickets writes some of its paths with a slash at the end.
-        self._app.req_options.strip_url_path_trailing_slash = True
-        errors.add_handlers(self._app)
+        self._app: Final = _falcon(middleware)
         monitor = health.HealthMonitor(
             stores.database,
             stores.redis,
@@ -184,11 +181,12 @@ class Application:
             sockets=lambda rights: [MessageStream(offer, rights)],
         )
         self._app.add_route("/api/queue/events", events)
+        self._mail: Final = Mail(
+            stores.database, stores.redis_for_waiting, settings, access, now_ms=now_ms
+        )
         routes = [
             *messages.add_routes(self._app, self._messages, bounds, now_ms=now_ms),
-            *mail.add_routes(
-                self._app, stores.database, body_bytes_max=settings.body_bytes_max, now_ms=now_ms
-            ),
+            *self._mail.add_routes(self._app),
             *message_activity.add_routes(self._app, _activity(stores, settings), now_ms=now_ms),
             *schedules.add_routes(
                 self._app,
@@ -277,6 +275,7 @@ class Application:
             self._access.keys.run(),
             *self._rooms.runs(),
             self._tickets.run(),
+            self._mail.run(),
         ):
             self._tasks.add(asyncio.create_task(run))
 
@@ -284,6 +283,7 @@ class Application:
         self.drain()
         await self._messages.close()
         await self._tickets.close()
+        self._mail.close()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -301,6 +301,14 @@ class Application:
             away = self._broadcaster.is_away or not self._listener.is_listening
             self._messages.set_recheck(_RECHECK_WITHOUT_REDIS_S if away else _RECHECK_S)
             await asyncio.sleep(_LOOK_AROUND_S)
+
+
+def _falcon(middleware: list[Any]) -> App[Any, Any]:
+    app: App[Any, Any] = App(middleware=middleware)
+    # The contract of tickets writes some of its paths with a slash at the end.
+    app.req_options.strip_url_path_trailing_slash = True
+    errors.add_handlers(app)
+    return app
 
 
 class _Lifespan:

@@ -12,6 +12,7 @@ from models.clock import now_ms
 from models.database import Database
 from models.secrets import ensure_secrets
 from models.settings import Settings, load_settings
+from workers.app import configure
 
 # Processes that write at the same time count in rows of their own, if their numbers differ; two
 # with the same number are right too, and wait for each other now and then.
@@ -20,6 +21,7 @@ _PROCESSES: Final = 32
 
 def _make() -> Application:
     settings = load_settings(os.environ)
+    configure(settings)  # where tasks are sent to
     return Application(
         settings,
         ensure_secrets(settings),

@@ -33,6 +33,7 @@ STATUSES: Final[Mapping[type[StanchionError], HTTPStatus]] = {
     errors.TooLargeError: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
     errors.LimitError: HTTPStatus.TOO_MANY_REQUESTS,
     errors.UnavailableError: HTTPStatus.SERVICE_UNAVAILABLE,
+    errors.LateError: HTTPStatus.GATEWAY_TIMEOUT,
 }
 _REFUSALS_LOGGED_EVERY_S: Final = 1.0
 # Python 3.13 renamed some; the wire keeps one spelling.

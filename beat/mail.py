@@ -12,6 +12,11 @@ SCHEDULE: Final[dict[str, dict[str, Any]]] = {
         "schedule": 60.0,
         "options": {"queue": "mail", "expires": 60},
     },
+    "mail-resend": {
+        "task": mail.resend.name,
+        "schedule": 5.0,
+        "options": {"queue": "mail", "expires": 5},
+    },
     "mail-recount": {
         "task": mail.recount.name,
         "schedule": crontab(hour=3, minute=41),

@@ -56,6 +56,12 @@ class GoneError(StanchionError):
     code = "gone"
 
 
+class LateError(StanchionError):
+    """The answer of another program did not come in time; what was asked may happen yet."""
+
+    code = "late"
+
+
 class TooLargeError(StanchionError):
     """The input is larger than a named limit."""
 

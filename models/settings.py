@@ -128,6 +128,8 @@ class Settings:
 
     # Mail
     mail_threads: Annotated[int, Meta(ge=1, le=64)] = 8
+    mail_ids_max: Annotated[int, Meta(ge=1, le=10_000)] = 1_000
+    mail_answer_s: Annotated[float, Meta(gt=0, le=60)] = 10.0
     mail_samples_keep_s: WholeSeconds = 2_592_000
 
     # People

@@ -6,10 +6,15 @@ import msgspec
 import structlog
 
 from models.clock import now_ms
+from models.errors import UnavailableError
 from models.mail import jobs
-from models.mail.rules import Batch, task_queue_of
+from models.mail.operations import Order
+from models.mail.rules import Batch, Outcome, task_queue_of
 from workers.app import Task, app, send
 
+ACT: Final = "mail_host.act"
+_encode: Final = msgspec.json.Encoder().encode
+_decode_outcomes: Final = msgspec.json.Decoder(list[Outcome]).decode
 _decode: Final = msgspec.json.Decoder(Batch).decode
 # An answer that comes later than that is asked for again.
 _ANSWER_S: Final = 30.0
@@ -28,6 +33,44 @@ def index(self: Task, told: str) -> None:
         queue=task_queue_of(batch.host),
         expires_s=_ANSWER_S,
     )
+
+
+@app.task(name="mail.settle", bind=True)
+def settle(self: Task, operation_id: str, number: int, told: str) -> None:
+    """Note what a host did with a chunk, send the next one, and wake who waits for it."""
+    orders = jobs.settle(
+        self.database, operation_id, number, _decode_outcomes(told), now_ms=now_ms()
+    )
+    self.wake(jobs.DOMAIN)
+    for order in orders:
+        send_order(order)
+
+
+@app.task(name="mail.resend", bind=True)
+def resend(self: Task) -> None:
+    """Send again what no host settled in time; call off what is expired."""
+    for order in jobs.take_due(self.database, now_ms=now_ms()):
+        _log.warning(
+            "mail_sent_again",
+            operation_id=order.chunk.operation_id,
+            number=order.chunk.number,
+            host=order.chunk.host,
+        )
+        send_order(order)
+    self.wake(jobs.DOMAIN)
+
+
+def send_order(order: Order) -> None:
+    """Hand an order to its host; with the broker away it is sent again by beat."""
+    try:
+        send(
+            ACT,
+            (_encode(order).decode(),),
+            queue=task_queue_of(order.chunk.host),
+            expires_s=max((order.expires_at_ms - now_ms()) / 1000, 0.001),
+        )
+    except UnavailableError as error:
+        _log.warning("mail_order_not_sent", host=order.chunk.host, reason=error.reason)
 
 
 @app.task(name="mail.recount", bind=True)

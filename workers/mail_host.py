@@ -12,14 +12,17 @@ import structlog
 from celery import signals
 
 from models.clock import now_ms
+from models.mail.doing import Doer
 from models.mail.exim import Exim, EximError
+from models.mail.operations import Order
 from models.mail.program import find_command
-from models.mail.rules import Applied, Batch, task_queue_of
+from models.mail.rules import GOOD, Applied, Batch, task_queue_of
 from models.mail.telling import Teller
 from models.mail.watcher import Watcher
 from workers.app import Task, app, send
 
 _ENCODER: Final = msgspec.json.Encoder()
+_decode_order: Final = msgspec.json.Decoder(Order).decode
 _BATCH_EXPIRES_S: Final = 60.0
 _CHECK_S: Final = 60.0
 _RETRY_S: Final = 10.0
@@ -36,11 +39,13 @@ class MailHost:
         self._teller: Teller | None = None
         self.name = ""
         self.exim: Exim | None = None
+        self.doer: Doer | None = None
 
     def set_up(self, name: str, command: list[str]) -> None:
         """Say which host this is and how its Exim is run."""
         self.name = name
         self.exim = Exim(command)
+        self.doer = Doer(self.exim, clock=now_ms)
 
     def start(self) -> None:
         """Begin to watch, if this process serves a mail host."""
@@ -51,6 +56,8 @@ class MailHost:
     def stop(self) -> None:
         """End the watching."""
         self._stopping.set()
+        if self.doer is not None:
+            self.doer.close()
         if self._teller is not None:
             self._teller.wake()
 
@@ -135,6 +142,29 @@ def told(_self: Task, to_batch: Sequence[int], holds: Sequence[int]) -> None:
     (generation, number), (held_generation, held_number) = to_batch, holds
     mail_host.note_applied(
         Applied(to_batch=(generation, number), holds=(held_generation, held_number))
+    )
+
+
+@app.task(name="mail_host.act", bind=True)
+def act(_self: Task, told: str) -> None:
+    """Carry out an order, and tell what came of each message.
+
+    If that does not get through the order comes again, and is answered from memory.
+    """
+    order = _decode_order(told)
+    if mail_host.doer is None or order.chunk.host != mail_host.name:
+        _log.error("mail_order_astray", host=order.chunk.host)
+        return
+    found = mail_host.doer.do(order)
+    chunk = order.chunk
+    outcomes = _ENCODER.encode(found).decode()
+    send("mail.settle", (chunk.operation_id, chunk.number, outcomes), queue="mail")
+    _log.info(
+        "mail_acted",
+        action=order.action.value,
+        messages=len(found),
+        good=sum(each.result in GOOD for each in found),
+        operation_id=chunk.operation_id,
     )
 
 

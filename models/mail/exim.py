@@ -9,7 +9,7 @@ import os
 import re
 import signal
 import subprocess  # noqa: TID251  # this is mail's edge to Exim
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -49,6 +49,8 @@ _WORDS: Final[Sequence[tuple[str, Result]]] = (
     ("Spool read error", Result.BROKEN),
 )
 _DENIED: Final = ("Permission denied", "permission denied")
+# What Exim says before anything is known of an attempt.
+_PRELUDE: Final = re.compile(r"(?:delivering \S+|LOG: .*|exim user lost privilege.*|\s*)\Z")
 _LISTED: Final = re.compile(
     r"^ {0,2}\d+[mhd] +[\d.]*[KM]? ([0-9A-Za-z-]{16}|[0-9A-Za-z-]{23}) <(.*)>"
     r"(?: \(.*\))?( \*\*\* frozen \*\*\*)?$"
@@ -137,6 +139,34 @@ class Exim:
         said = self._run(*_of_queue(queue), _OPTIONS[action], *message_ids)
         return read_outcomes(message_ids, said.out.splitlines(), said.err)
 
+    def deliver(
+        self,
+        message_id: str,
+        *,
+        queue: str = "",
+        started: Callable[[Outcome], None],
+        heard: Callable[[str], None],
+    ) -> None:
+        """Try to deliver one message now, and return when the attempt is over.
+
+        `started` is told once, as soon as it is known whether there is an attempt; `heard` gets
+        every line of the dialogue. An attempt is never cut short: that could deliver twice.
+        """
+        assert is_message_id(message_id)
+        process = self._start((*_of_queue(queue), "-v", "-M", message_id), merged=True)
+        assert process.stdout is not None
+        outcome: Outcome | None = None
+        with process.stdout as lines:
+            for raw in lines:
+                line = _text(raw).rstrip()
+                heard(line)
+                if outcome is None and not _PRELUDE.match(line):
+                    outcome = _started(message_id, line)
+                    started(outcome)
+        process.wait()
+        if outcome is None:
+            started(Outcome(message_id=message_id, result=Result.DONE))
+
     def _run(self, *arguments: str) -> "_Said":
         process = self._start(arguments)
         try:
@@ -146,13 +176,15 @@ class Exim:
             raise EximError(f"it was silent for {self._timeout_s:g} s") from None
         return _Said(process.returncode, _text(out), _text(err))
 
-    def _start(self, arguments: Sequence[str]) -> "subprocess.Popen[bytes]":
+    def _start(
+        self, arguments: Sequence[str], *, merged: bool = False
+    ) -> "subprocess.Popen[bytes]":
         try:
             return subprocess.Popen(  # noqa: S603  # a list, whose variable parts were checked
                 [*self._command, *arguments],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
+                stderr=subprocess.STDOUT if merged else subprocess.PIPE,
                 env=_ENVIRONMENT,
                 cwd="/",
                 start_new_session=True,
@@ -192,6 +224,22 @@ def read_outcomes(message_ids: Sequence[str], lines: Iterable[str], err: str = "
     words = " ".join(" ".join(loose).split())[:_SAID_CHARACTERS_MAX]
     found = [(each, *said.get(each, (rest, words))) for each in message_ids]
     return [Outcome(message_id=each, result=result, said=text) for each, result, text in found]
+
+
+def _started(message_id: str, line: str) -> Outcome:
+    """Return what the first line behind the prelude of a delivery says."""
+    said = line.strip()[:_SAID_CHARACTERS_MAX]
+    if any(words in line for words in _DENIED):
+        result = Result.DENIED
+    elif "is locked" in line:
+        result = Result.LOCKED
+    elif "not found" in line and message_id in line:
+        result = Result.GONE
+    elif "Spool format error" in line or "Spool read error" in line:
+        result = Result.BROKEN
+    else:
+        return Outcome(message_id=message_id, result=Result.DONE)
+    return Outcome(message_id=message_id, result=result, said=said)
 
 
 def parse_listing(lines: Iterable[str]) -> Iterator[Listed]:

@@ -1,13 +1,18 @@
 """What workers do for mail: keep the index by what the watchers tell."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import Final
 
 from sqlalchemy import Connection
 
 from models.database import Database
-from models.mail.rules import Applied, Batch
-from models.mail.statements import index, lists, samples
+from models.mail.operations import RESEND_MS, Chunk, Operation, Order, called_off
+from models.mail.rules import Applied, Batch, Outcome, Result
+from models.mail.statements import index, lists, operations, samples
 from models.mail.statements.index import Counts
+
+DOMAIN: Final = "mail"
+_DUE_AT_ONCE: Final = 100
 
 
 def apply_batch(database: Database, batch: Batch, *, now_ms: int) -> Applied:
@@ -67,6 +72,58 @@ def _sum(
         was, less, more = (each.get(status, (0, 0)) for each in (kept, minus, plus))
         result[status] = was[0] - less[0] + more[0], was[1] - less[1] + more[1]
     return result
+
+
+def settle(
+    database: Database,
+    operation_id: str,
+    number: int,
+    found: Sequence[Outcome],
+    *,
+    now_ms: int,
+) -> list[Order]:
+    """Note what came of a chunk, a repeat of it not; return what is to be sent next."""
+    with database.begin() as connection:
+        operation = operations.read(connection, operation_id, lock=True)
+        chunk = operations.read_chunk(connection, operation_id, number)
+        if operation is None or chunk is None:
+            return []
+        said = {each.message_id: each for each in found}
+        whole = [said.get(each) or _silent(each) for each in chunk.message_ids]
+        operations.settle(connection, chunk, whole, now_ms=now_ms)
+        if operation.cancelled_at_ms is not None:
+            return []
+        unsent = [
+            each for each in operations.open_chunks(connection, operation_id) if each.sends == 0
+        ][:1]
+        operations.note_sent(connection, unsent, due_ms=now_ms + RESEND_MS)
+        return [_order(operation, each) for each in unsent]
+
+
+def take_due(database: Database, *, now_ms: int) -> list[Order]:
+    """Find chunks that no host settled in time: call off what is expired, return the others."""
+    orders: list[Order] = []
+    with database.begin() as connection:
+        due = operations.due_chunks(connection, count=_DUE_AT_ONCE, now_ms=now_ms)
+    for chunk in due:
+        with database.begin() as connection:
+            operation = operations.read(connection, chunk.operation_id, lock=True)
+            if operation is None:
+                continue
+            if operation.cancelled_at_ms is not None or operation.expires_at_ms < now_ms:
+                operations.settle(connection, chunk, called_off(chunk), now_ms=now_ms)
+                continue
+            operations.note_sent(connection, [chunk], due_ms=now_ms + RESEND_MS)
+            orders.append(_order(operation, chunk))
+    return orders
+
+
+def _silent(message_id: str) -> Outcome:
+    return Outcome(message_id=message_id, result=Result.SILENT, said="the host said nothing")
+
+
+def _order(operation: Operation, chunk: Chunk) -> Order:
+    return Order(chunk=chunk, action=operation.action, expires_at_ms=operation.expires_at_ms)
 
 
 def sample(database: Database, *, keep_ms: int, now_ms: int) -> None:

@@ -1,6 +1,9 @@
 """The mail contract over HTTP, against a real Exim that is watched by the real process."""
 
 import contextlib
+import re
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -8,8 +11,12 @@ from typing import Any
 
 import httpx
 import pytest
+from sqlalchemy import update
 
-from tests.mail.exim_server import EximServer
+from models.database import Database
+from models.mail.exim import Exim
+from models.mail.tables import host as host_table
+from tests.mail.exim_server import EximServer, Sink
 from tests.servers import RedisServer, System, wait_until
 
 PASSWORD = "correct horse"
@@ -18,12 +25,22 @@ PASSWORD = "correct horse"
 class MailSystem:
     """The processes of the product on one machine, with an Exim to look after."""
 
-    def __init__(self, system: System, exim: EximServer) -> None:
+    def __init__(self, system: System, exim: EximServer, sink: Sink) -> None:
+        self.sink = sink
         self.system = system
         self.exim = exim
         self.http = httpx.Client(base_url=system.url, timeout=20)
         login = {"username": "admin", "password": PASSWORD}
         self.http.post("/api/v1/auth/login", json=login).raise_for_status()
+
+    @contextlib.contextmanager
+    def as_user(self, role: str) -> Iterator[httpx.Client]:
+        """Open a client that is logged in as a user of a role."""
+        name = {"username": role, "password": PASSWORD}
+        self.http.post("/api/v1/auth/users", json={**name, "role": role})
+        with httpx.Client(base_url=self.system.url, timeout=20) as client:
+            client.post("/api/v1/auth/login", json=name).raise_for_status()
+            yield client
 
     def listed(self, **query: Any) -> dict[str, Any]:
         answer = self.http.get("/api/v1/queue", params=query)
@@ -34,6 +51,19 @@ class MailSystem:
 
     def ids(self, **query: Any) -> list[str]:
         return [each["id"] for each in self.listed(**query)["data"]["messages"]]
+
+    def is_alive(self) -> bool:
+        """Say whether the one host shows life."""
+        [host] = self.http.get("/api/v1/queue/hosts").json()["data"]["hosts"]
+        return bool(host["alive"])
+
+    def let_be_silent(self) -> None:
+        """Let the one host have been silent for long."""
+        database = Database(self.system.database_url, connections_max=4, timeout_s=10)
+        with database.begin() as connection:
+            connection.execute(update(host_table).values(seen_at_ms=1))
+        database.close()
+        assert not self.is_alive()
 
     def wait_for(self, *message_ids: str) -> None:
         """Wait until the list has these messages and no others."""
@@ -46,6 +76,7 @@ def running(
     new_database_url: Callable[[], str],
     new_folder: Callable[[str], Path],
     exim_server: EximServer,
+    sink: Sink,
 ) -> Iterator[MailSystem]:
     """API, worker and mail-watch, started once for each database."""
     with contextlib.ExitStack() as stack:
@@ -55,12 +86,16 @@ def running(
             database_url=new_database_url(),
             redis_url=redis_server.url,
             processes=("api", "worker"),
-            settings={"ADMIN_PASSWORD": PASSWORD, "EXIM": " ".join(exim_server.command)},
+            settings={
+                "ADMIN_PASSWORD": PASSWORD,
+                "EXIM": " ".join(exim_server.command),
+                "MAIL_ANSWER_S": "3",
+            },
         )
         system.__enter__()
         stack.push(system)
         system.start("mail-watch", command=("api.cli", "mail-watch", "--host", "mx1"))
-        made = MailSystem(system, exim_server)
+        made = MailSystem(system, exim_server, sink)
         stack.callback(made.http.close)
         hosts = lambda: made.http.get("/api/v1/queue/hosts").json()["data"]["hosts"]  # noqa: E731
         wait_until(hosts, "a host is known", process=system.running["mail-watch"])
@@ -250,3 +285,211 @@ def test_hosts_tell_that_they_live(mail: MailSystem) -> None:
     [host] = mail.http.get("/api/v1/queue/hosts").json()["data"]["hosts"]
 
     assert (host["name"], host["alive"], host["complete"]) == ("mx1", True, True)
+
+
+# Acting -------------------------------------------------------------------------------------
+
+
+def frozen(mail: MailSystem) -> set[str]:
+    """Return the ids that Exim itself says are frozen."""
+    return {each.message_id for each in Exim(mail.exim.command).listing() if each.is_frozen}
+
+
+def test_one_message_is_frozen_thawed_and_deleted(mail: MailSystem) -> None:
+    message_id = mail.exim.submit("u@defer.test")
+    mail.wait_for(message_id)
+
+    answers = [
+        mail.http.post("/api/v1/queue/actions/freeze", json={"message_id": message_id}),
+        mail.http.post(f"/api/v1/queue/{message_id}/freeze"),
+        mail.http.post("/api/v1/queue/actions/thaw", json={"message_id": message_id}),
+        mail.http.request("DELETE", "/api/v1/queue", json={"message_id": message_id}),
+    ]
+
+    assert [each.status_code for each in answers] == [200] * 4, [each.text for each in answers]
+    assert answers[0].json() == {
+        "success": True,
+        "data": {
+            "success": True,
+            "message_id": message_id,
+            "operation": "freeze",
+            "message": "Message frozen successfully",
+        },
+    }
+    assert [each.json()["data"]["message"] for each in answers[1:]] == [
+        "Message is already frozen",
+        "Message thawed successfully",
+        "Message deleted successfully",
+    ]
+    assert mail.exim.message_ids() == set()
+    mail.wait_for()
+    history = mail.http.get(f"/api/v1/queue/{message_id}/history").json()["data"]["history"]
+    assert [each["action"] for each in history] == [
+        *("queue_delete", "queue_thaw", "queue_freeze", "queue_freeze"),
+    ]
+    assert history[0]["user"] == "admin"
+
+
+def test_message_is_delivered_now(mail: MailSystem) -> None:
+    message_id = mail.exim.submit("ok@far.test")
+    mail.wait_for(message_id)
+
+    answer = mail.http.post("/api/v1/queue/actions/deliver", json={"message_id": message_id})
+
+    assert answer.json()["data"] == {
+        "success": True,
+        "message_id": message_id,
+        "operation": "deliver_now",
+        "message": "Delivery attempt initiated",
+    }
+    mail.wait_for()
+    assert f"{message_id} => ok@far.test" in re.sub(r"\[\d+\] ", "", mail.exim.main_log())
+
+
+def test_many_messages_have_an_outcome_each(mail: MailSystem) -> None:
+    ids = [mail.exim.submit("u@defer.test") for _ in range(3)]
+    mail.exim.run("-Mf", ids[1])
+    mail.wait_for(*ids)
+    unknown = "1AAAAA-000001-00"
+
+    answer = mail.http.post(
+        "/api/v1/queue/actions/freeze",
+        json={"message_ids": [*ids, unknown, "1a2b3c4d", ids[0]]},
+    ).json()
+
+    data = answer["data"]
+    assert (data["total_messages"], data["successful_count"], data["failed_count"]) == (5, 3, 2)
+    assert data["operation"] == "freeze"
+    assert [each["message_id"] for each in data["results"]] == [*ids, unknown, "1a2b3c4d"]
+    assert [each["success"] for each in data["results"]] == [True, True, True, False, False]
+    assert data["results"][3] == {
+        "success": False,
+        "message_id": unknown,
+        "operation": "freeze",
+        "message": "unknown id",
+        "error": "Message not found",
+    }
+    assert frozen(mail) == set(ids)
+    bulk = {"operation": "delete", "message_ids": ids}
+    assert mail.http.post("/api/v1/queue/bulk", json=bulk).json()["data"]["successful_count"] == 3
+    mail.wait_for()
+
+
+def test_hundreds_of_messages_go_in_chunks(mail: MailSystem) -> None:
+    template = mail.exim.submit("u@defer.test")
+    ids = mail.exim.copies(template, 600)
+    mail.exim.run("-Mrm", template)
+    wait_until(lambda: mail.listed(per_page=1)["meta"]["total"] == 600, "all are listed")
+
+    answer = mail.http.request("DELETE", "/api/v1/queue", json={"message_ids": ids}).json()
+
+    assert answer["data"]["successful_count"] == 600
+    assert mail.exim.message_ids() == set()
+    mail.wait_for()
+
+
+def test_message_that_is_being_delivered_is_locked(mail: MailSystem) -> None:
+    message_id = mail.exim.submit("slow@far.test")
+    mail.wait_for(message_id)
+    mail.sink.released.clear()
+    path = f"/api/v1/queue/{message_id}"
+    mail.http.post(f"{path}/deliver").raise_for_status()
+    delivering = lambda: mail.listed()["data"]["messages"][0]["is_delivering"]  # noqa: E731
+    wait_until(delivering, "the attempt is seen")
+
+    answer = mail.http.post(f"{path}/freeze")
+    mail.sink.released.set()
+
+    assert answer.status_code == 500
+    assert answer.json()["error"] == "Message is being delivered"
+    assert answer.json()["data"]["message"] == f"Message {message_id} is locked"
+    mail.wait_for()
+
+
+@pytest.mark.parametrize(
+    ("body", "status"),
+    [
+        ({}, 400),
+        ({"message_ids": []}, 400),
+        ({"message_id": "-C/etc/passwd"}, 400),
+        ({"message_ids": ["1AAAAA-000001-00", "x; rm -rf /"]}, 400),
+        ({"message_ids": ["1AAAAA-000001-00"] * 1_001}, 400),
+        ({"message_id": "1AAAAA-000001-00", "extra": 1}, 400),
+        ({"message_id": "1AAAAA-000001-00", "message_ids": []}, 400),
+        ({"message_id": "1AAAAA-000001-00"}, 404),
+        ({"message_id": "1a2b3c4d"}, 404),
+    ],
+)
+def test_actions_that_cannot_be_meant_are_refused(
+    mail: MailSystem, body: dict[str, Any], status: int
+) -> None:
+    answer = mail.http.post("/api/v1/queue/actions/freeze", json=body)
+
+    assert answer.status_code == status
+    assert answer.json()["success"] is False
+
+
+def test_roles_reach_as_far_as_the_table_says(mail: MailSystem) -> None:
+    message_id = mail.exim.submit("u@defer.test")
+    mail.wait_for(message_id)
+    freeze, delete = f"/api/v1/queue/{message_id}/freeze", {"message_id": message_id}
+    bulk = {"operation": "delete", "message_ids": [message_id]}
+
+    with mail.as_user("viewer") as viewer:
+        assert viewer.get("/api/v1/queue").status_code == 200
+        assert viewer.post(freeze).status_code == 403
+    with mail.as_user("operator") as operator:
+        assert operator.post(freeze).status_code == 200
+        assert operator.request("DELETE", "/api/v1/queue", json=delete).status_code == 403
+        assert operator.post("/api/v1/queue/bulk", json=bulk).status_code == 403
+    assert frozen(mail) == {message_id}
+
+
+def test_host_that_is_down_is_named_at_once_and_nothing_is_sent(
+    mail: MailSystem,
+) -> None:
+    message_id = mail.exim.submit("u@defer.test")
+    mail.wait_for(message_id)
+    watcher = mail.system.running["mail-watch"]
+    watcher.freeze()
+    try:
+        mail.let_be_silent()
+        answer = mail.http.post(f"/api/v1/queue/{message_id}/freeze")
+    finally:
+        watcher.thaw()
+
+    assert answer.status_code == 503
+    assert "mx1" in answer.json()["error"]
+    assert answer.headers["Retry-After"]
+    wait_until(mail.is_alive, "the host lives again")
+    assert mail.http.post(f"/api/v1/queue/{message_id}/freeze").status_code == 200
+
+
+def test_what_a_host_does_not_do_in_time_is_called_off(mail: MailSystem) -> None:
+    message_id = mail.exim.submit("u@defer.test")
+    mail.wait_for(message_id)
+    watcher = mail.system.running["mail-watch"]
+    watcher.freeze()
+    try:
+        answer = mail.http.post(f"/api/v1/queue/{message_id}/freeze")
+    finally:
+        watcher.thaw()
+
+    assert answer.status_code == 504
+    [operation_id] = re.findall("operation ([0-9a-f]{32})", answer.json()["error"])
+    other = mail.exim.submit("u@defer.test")
+    wait_until(mail.is_alive, "the host lives again")
+    mail.wait_for(message_id, other)
+    assert mail.http.post(f"/api/v1/queue/{other}/freeze").status_code == 200
+    assert frozen(mail) == {other}
+    shown = mail.http.get(f"/api/v1/queue/operations/{operation_id}").json()["data"]
+    assert shown["cancelled_at"]
+
+
+def test_api_cannot_run_an_exim() -> None:
+    program = "import sys, api.app, api.cli; print(*sys.modules)"
+    told = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True)
+
+    loaded = set(told.stdout.decode().split())
+    assert "models.mail.acts" in loaded
+    assert loaded.isdisjoint({f"models.mail.{name}" for name in ("exim", "spool", "doing")})

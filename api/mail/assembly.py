@@ -1,0 +1,120 @@
+"""Everything of one process that serves mail, put together from settings and stores."""
+
+from collections.abc import Callable, Coroutine
+from typing import Any, Final
+
+import msgspec
+import redis.asyncio
+import structlog
+from falcon.asgi import App
+
+from api.access import Access
+from api.enqueue import TaskSender
+from api.live.broadcaster import WakeListener
+from api.mail import acting, queue
+from api.mail.acting import ActingRoom
+from api.mail.queue import Room
+from models.database import Database
+from models.errors import UnavailableError
+from models.mail.acts import Acts
+from models.mail.operations import Order
+from models.mail.rules import Action, task_queue_of
+from models.mail.service import MailService
+from models.settings import Settings
+
+_PATH: Final = "/api/v1/queue"
+_DOMAIN: Final = "mail"
+_ACT: Final = "mail_host.act"
+_ACTIONS: Final = (Action.DELIVER, Action.FREEZE, Action.THAW)
+_encode: Final = msgspec.json.Encoder().encode
+
+_log = structlog.stdlib.get_logger(__name__)
+
+
+class MailList(queue.QueueResource, acting.DeletingResource):
+    """`/api/v1/queue`: the list, and deleting from it."""
+
+    def __init__(self, room: Room, acting_room: ActingRoom) -> None:
+        queue.QueueResource.__init__(self, room)
+        acting.DeletingResource.__init__(self, acting_room)
+
+
+class MailMessage(queue.MessageResource, acting.OneDeletingResource):
+    """`/api/v1/queue/{message_id}`: one message, and deleting it."""
+
+    def __init__(self, room: Room, acting_room: ActingRoom) -> None:
+        queue.MessageResource.__init__(self, room)
+        acting.OneDeletingResource.__init__(self, acting_room)
+
+
+class Mail:
+    """The mail of one process: services, resources, and what runs beside the requests."""
+
+    def __init__(
+        self,
+        database: Database,
+        client_for_waiting: redis.asyncio.Redis,
+        settings: Settings,
+        access: Access,
+        *,
+        now_ms: Callable[[], int],
+    ) -> None:
+        self._sender: Final = TaskSender()
+        self._now_ms: Final = now_ms
+        self._acts: Final = Acts(database, send=self._send)
+        self._listener: Final = WakeListener(client_for_waiting, _DOMAIN, "api", self._acts.wake)
+        self._room: Final = Room(
+            service=MailService(database), body_bytes_max=settings.body_bytes_max, now_ms=now_ms
+        )
+        self._acting: Final = ActingRoom(
+            acts=self._acts,
+            proxies=access.proxies,
+            ids_max=settings.mail_ids_max,
+            answer_s=settings.mail_answer_s,
+            body_bytes_max=settings.body_bytes_max,
+            now_ms=now_ms,
+        )
+
+    def add_routes(self, app: App[Any, Any]) -> list[tuple[str, object]]:
+        """Serve mail; returns the routes for the reference."""
+        room, acts = self._room, self._acting
+        routes: list[tuple[str, object]] = [
+            (_PATH, MailList(room, acts)),
+            (f"{_PATH}/search", queue.SearchResource(room)),
+            (f"{_PATH}/health", queue.HealthResource(room)),
+            (f"{_PATH}/statistics", queue.StatisticsResource(room)),
+            (f"{_PATH}/hosts", queue.HostsResource(room)),
+            (f"{_PATH}/bulk", acting.BulkResource(acts)),
+            (f"{_PATH}/operations/{{operation_id}}", acting.OperationResource(acts)),
+            (f"{_PATH}/operations/{{operation_id}}/cancel", acting.CancelResource(acts)),
+            (f"{_PATH}/{{message_id}}", MailMessage(room, acts)),
+            (f"{_PATH}/{{message_id}}/history", queue.HistoryResource(room)),
+        ]
+        for action in _ACTIONS:
+            routes += [
+                (f"{_PATH}/actions/{action.value}", acting.ActionResource(acts, action)),
+                (f"{_PATH}/{{message_id}}/{action.value}", acting.OneActionResource(acts, action)),
+            ]
+        for at, resource in routes:
+            app.add_route(at, resource)
+        return routes
+
+    def run(self) -> Coroutine[Any, Any, None]:
+        """Hear when a host has answered, until cancelled."""
+        return self._listener.run()
+
+    def close(self) -> None:
+        """Let go of what sends."""
+        self._sender.close()
+
+    async def _send(self, order: Order) -> None:
+        """Hand an order to its host; with the broker away it is sent again by beat, in time."""
+        try:
+            await self._sender.send(
+                _ACT,
+                (_encode(order).decode(),),
+                queue=task_queue_of(order.chunk.host),
+                expires_s=max((order.expires_at_ms - self._now_ms()) / 1000, 0.001),
+            )
+        except UnavailableError as error:
+            _log.warning("mail_order_not_sent", host=order.chunk.host, reason=error.reason)

@@ -1,0 +1,127 @@
+"""Operations: one action on one or many messages, cut into chunks that each go to one host."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from models.errors import LateError, NotFoundError
+from models.mail.rules import Action, Outcome, Result
+from models.mail.views import HostedMail
+
+CHUNK_MESSAGES_MAX: Final = 250
+# So many chunks of one operation are under way at a time: two to four processes are the fastest.
+CHUNKS_AT_ONCE: Final = 4
+# What was sent and is not settled by then is sent again; that is harmless.
+RESEND_MS: Final = 15_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Operation:
+    """An action that somebody asked for, and how far it is.
+
+    What has not begun when it expires is not done.
+    """
+
+    id: str
+    action: Action
+    actor: str
+    messages: int
+    settled: int = 0
+    succeeded: int = 0
+    created_at_ms: int
+    expires_at_ms: int
+    finished_at_ms: int | None = None
+    cancelled_at_ms: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Chunk:
+    """Messages of one queue of one host, that one task acts on."""
+
+    operation_id: str
+    number: int
+    host: str
+    queue: str
+    message_ids: tuple[str, ...]
+    sends: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Order:
+    """A chunk with all that a host needs to know to act on it."""
+
+    chunk: Chunk
+    action: Action
+    expires_at_ms: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settled:
+    """What came of one message, on which host; no host if none had it."""
+
+    host: str
+    outcome: Outcome
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Report:
+    """How far an operation is, and what came of its messages, by id."""
+
+    operation: Operation
+    outcomes: dict[str, Settled]
+
+
+class OperationNotFoundError(NotFoundError):
+    """There is no operation of this id."""
+
+    code = "mail_operation_not_found"
+
+    def __init__(self, operation_id: str) -> None:
+        super().__init__(operation_id)
+        self.operation_id = operation_id
+
+    def __str__(self) -> str:
+        return f"operation {self.operation_id} is unknown"
+
+
+class OperationLateError(LateError):
+    """A mail host did not answer in time; what it has not begun is called off."""
+
+    code = "mail_operation_late"
+
+    def __init__(self, operation_id: str) -> None:
+        super().__init__(operation_id)
+        self.operation_id = operation_id
+
+    def __str__(self) -> str:
+        return f"operation {self.operation_id} got no answer in time"
+
+
+def cut(operation_id: str, mails: Sequence[HostedMail]) -> list[Chunk]:
+    """Cut messages into chunks of one host and queue each, in their order."""
+    places: dict[tuple[str, str], list[str]] = {}
+    for each in mails:
+        places.setdefault((each.host, each.mail.queue), []).append(each.mail.message_id)
+    pieces = [
+        (place, ids[first : first + CHUNK_MESSAGES_MAX])
+        for place, ids in places.items()
+        for first in range(0, len(ids), CHUNK_MESSAGES_MAX)
+    ]
+    return [
+        Chunk(
+            operation_id=operation_id,
+            number=number,
+            host=host,
+            queue=queue,
+            message_ids=tuple(ids),
+        )
+        for number, ((host, queue), ids) in enumerate(pieces, start=1)
+    ]
+
+
+def called_off(chunk: Chunk) -> list[Outcome]:
+    """Return the outcomes of a chunk that was not begun."""
+    said = "called off before it began"
+    return [
+        Outcome(message_id=each, result=Result.CANCELLED, said=said) for each in chunk.message_ids
+    ]
