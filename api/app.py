@@ -51,6 +51,7 @@ from models.messages.anomalies import thresholds_of
 from models.messages.rules import ATTEMPTS_DEFAULT, LEASE_DEFAULT_MS
 from models.messages.service import MessageLimits, MessageService
 from models.messages.views import BrowseLimits
+from models.rooms import facts as room_facts
 from models.schedules.service import ScheduleService
 from models.secrets import Secrets
 from models.settings import Settings, host_of, is_loopback
@@ -171,14 +172,31 @@ class Application:
             access,
             now_ms=now_ms,
         )
+        self._rooms: Final = make_rooms(
+            self._app,
+            settings,
+            access,
+            database=stores.database,
+            client=stores.redis,
+            client_for_waiting=stores.redis_for_waiting,
+            publisher=self._broadcaster,
+            now_ms=now_ms,
+        )
         self._live: Final = LiveGateway(
-            [channel(readings), self._tickets.channel],
-            {facts.DOMAIN: self._tail, self._tickets.channel.domain: self._tickets.tail},
+            [channel(readings), self._tickets.channel, self._rooms.live.channel()],
+            {
+                facts.DOMAIN: self._tail,
+                self._tickets.channel.domain: self._tickets.tail,
+                room_facts.DOMAIN: self._rooms.live.tail,
+            },
             callers=LiveCallers(access, is_public=_is_public(settings)),
             origins=access.origins,
             rooms=ChosenRooms(stores.redis),
             limits=_live_limits(settings),
-            sockets=lambda rights: [MessageStream(offer, rights)],
+            sockets=lambda rights: [
+                MessageStream(offer, rights),
+                *self._rooms.live.sockets(_live_limits(settings)),
+            ],
         )
         self._app.add_route("/api/queue/events", events)
         self._mail: Final = Mail(
@@ -215,15 +233,6 @@ class Application:
                 self._app, monitor, metrics, lambda: self._live.connection_count
             ),
         ]
-        self._rooms: Final = make_rooms(
-            self._app,
-            settings,
-            access,
-            database=stores.database,
-            client=stores.redis,
-            publisher=self._broadcaster,
-            now_ms=now_ms,
-        )
         self._metrics: Final = MetricsResource(
             registry,
             self._messages,

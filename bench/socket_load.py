@@ -196,12 +196,18 @@ class Crowd:
         while (left_s := until_s - clock()) > 0:
             self._read(left_s)
 
-    def hear(self, mark: bytes, cause: Callable[[], object]) -> list[float]:
-        """Cause a text with a mark; return after how many ms each client had it, in order."""
+    def hear(
+        self, mark: bytes, cause: Callable[[], object], count: int | None = None
+    ) -> list[float]:
+        """Cause a text with a mark; return after how many ms each client had it, in order.
+
+        Waits for `count` of them, by default all.
+        """
+        wanted = len(self._clients) if count is None else count
         self._mark, self._times_s = mark, []
         began_s = clock()
         cause()
-        self._read_until(lambda: len(self._times_s) >= len(self._clients), "every client has it")
+        self._read_until(lambda: len(self._times_s) >= wanted, "every client has it")
         return [(time_s - began_s) * 1000 for time_s in self._times_s]
 
     def _read_until(self, is_done: Callable[[], bool], what: str) -> None:

@@ -279,11 +279,25 @@ MESSAGES_SOCKET: Final = SocketRow(
 MESSAGES_STREAM: Final = SocketRow(domain="messages", path="/api/queue/stream", who=_PROGRAMS)
 # Displays and kiosks show nothing; what is told there hangs on the wall of the hall.
 TICKETS_SOCKET: Final = SocketRow(domain="tickets", namespace="/ws/queue", who=_EVERYBODY)
+ROOMS_SOCKET: Final = SocketRow(
+    domain="rooms",
+    namespace="/rooms",
+    who=Who(roles=(Role.ADMIN,), scopes=(Scope.ROOMS, Scope.ADMIN), visitors=True),
+)
+_VISITORS: Final = Who(visitors=True)
+# The contract names the address by itself, and everything of it below /api/v1.
+ROOMS_VISITORS: Final = SocketRow(domain="rooms", path="/ws/queues/{queue_id}", who=_VISITORS)
+ROOMS_VISITORS_V1: Final = SocketRow(
+    domain="rooms", path="/api/v1/ws/queues/{queue_id}", who=_VISITORS
+)
 # Each is what a channel or talker of api/live is made with: there is none without a line.
 SOCKETS: Final[tuple[SocketRow, ...]] = (
     MESSAGES_SOCKET,
     MESSAGES_STREAM,
     TICKETS_SOCKET,
+    ROOMS_SOCKET,
+    ROOMS_VISITORS,
+    ROOMS_VISITORS_V1,
 )
 
 

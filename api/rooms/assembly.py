@@ -8,7 +8,11 @@ from falcon.asgi import App
 from redis.asyncio import Redis
 
 from api.access import Access
+from api.live.tail import StreamTail
 from api.rooms import page, sessions, verifying, visitors
+from api.rooms.console import Overview
+from api.rooms.live import RoomsLive
+from api.rooms.telling import Teller
 from models.database import Database
 from models.events import Publisher
 from models.rooms import facts
@@ -41,6 +45,7 @@ class Rooms:
     service: RoomService
     visits: Visits
     notes: Notes
+    live: RoomsLive
     routes: list[tuple[str, object]]
 
     async def start(self) -> None:
@@ -49,7 +54,10 @@ class Rooms:
 
     def runs(self) -> Sequence[Coroutine[Any, Any, None]]:
         """Return what runs beside the requests, until cancelled."""
-        return (self.registry.run(), self.mirror.run(), self.replica.run(), self.notes.run())
+        return (
+            *(self.registry.run(), self.mirror.run(), self.replica.run(), self.notes.run()),
+            *(self.live.tail.run(), self.live.teller.run()),
+        )
 
 
 def make_rooms(
@@ -59,6 +67,7 @@ def make_rooms(
     *,
     database: Database,
     client: Redis,
+    client_for_waiting: Redis,
     publisher: Publisher,
     now_ms: Callable[[], int],
 ) -> Rooms:
@@ -92,6 +101,16 @@ def make_rooms(
         publisher=publisher,
         clock=now_ms,
     )
+    live = RoomsLive(
+        teller=Teller(service, sight, registry),
+        overview=Overview(registry, replica),
+        tail=StreamTail(
+            client_for_waiting,
+            facts.DOMAIN,
+            readers_max=settings.event_readers_max,
+            buffer_max=settings.event_buffer_max,
+        ),
+    )
     desk = visitors.Desk(
         service=service,
         visits=visits,
@@ -108,6 +127,7 @@ def make_rooms(
         service=service,
         visits=visits,
         notes=notes,
+        live=live,
         routes=[
             *_serve(app, desk),
             *verifying.add_routes(app, visits, settings.session_parameter, now_ms=now_ms),
