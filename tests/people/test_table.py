@@ -270,7 +270,7 @@ def opens_websocket(running: System, path: str, headers: dict[str, str]) -> bool
     with raw(running.url, path, additional_headers=headers) as client:
         with contextlib.suppress(ConnectionClosed):
             client.say("auth", {})  # of no interest to who is in, the last word of who is not
-        return client.next()["type"] == "connected" or client.closed() not in {4401, 4403}
+        return client.next()["type"] == "connected" or client.closed() not in {4401, 4403, 4404}
 
 
 def opens_namespace(running: System, namespace: str, headers: dict[str, str]) -> bool:
