@@ -83,7 +83,7 @@ def test_who_is_refused_hears_why(rooms: Hall) -> None:
     assert refusal(room, None) == ("missing_token", 4401)
     assert refusal(room, "a.b.c") == ("invalid_token", 4401)
     assert refusal(room, foreign) == ("foreign_token", 4403)
-    assert refusal("nowhere", foreign) == ("not_found", 4404)
+    assert refusal("nowhere", foreign) == ("room_not_found", 4404)
 
 
 # Places --------------------------------------------------------------------------------------

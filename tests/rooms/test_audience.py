@@ -1,6 +1,6 @@
 """Who listens, in the order of the line: against counting by hand."""
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from api.rooms.audience import Audience, Listener
@@ -62,6 +62,7 @@ def listener(place: Place) -> Listener:
     return Listener("sale", "token", place)
 
 
+@settings(deadline=None)
 @given(lines(), st.lists(places, max_size=30))
 def test_each_listener_gets_the_position_that_counting_gives(
     drawn: tuple[Snapshot, list[Place]], taken: list[Place]
@@ -85,6 +86,7 @@ def test_each_listener_gets_the_position_that_counting_gives(
     assert told == sorted(told)
 
 
+@settings(deadline=None)
 @given(st.lists(places, max_size=30), st.data())
 def test_who_leaves_is_the_only_one_who_left(taken: list[Place], data: st.DataObject) -> None:
     audience, everybody = Audience(), [listener(place) for place in taken]
