@@ -40,7 +40,8 @@ export class Line {
     addEventListener("offline", () => {
       isAway.value = true;
     });
-    addEventListener("pagehide", (event) => event.persisted || this.fade());
+    // Also when the browser keeps the page to come back to: it shows no sign of life meanwhile.
+    addEventListener("pagehide", () => this.fade());
     if (linkToken) this.join(linkToken);
     else if (this.view.value.state === "joining") this.join();
     else this.follow();
