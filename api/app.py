@@ -237,6 +237,7 @@ class Application:
             registry,
             self._messages,
             lambda: self._live.connection_count,
+            collectors=[self._rooms.collector],
             is_multiprocess=is_multiprocess,
         )
         self._app.add_route("/metrics", self._metrics)

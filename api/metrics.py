@@ -1,7 +1,7 @@
 """Prometheus metrics at `/metrics`: of this process, or of all API processes if there are more."""
 
-from collections.abc import Callable, Iterable
-from typing import Final
+from collections.abc import Callable, Iterable, Sequence
+from typing import Final, Protocol
 
 from falcon.asgi import Request, Response
 from prometheus_client import (
@@ -82,6 +82,16 @@ class StatusCollector:
         )
 
 
+class RefreshedCollector(Protocol):
+    """Numbers that are read anew for each answer; the same from every process."""
+
+    async def refresh(self) -> None:
+        """Read them; never raises."""
+
+    def collect(self) -> Iterable[Metric]:
+        """Return them as last read, in Prometheus' form."""
+
+
 class MetricsResource:
     """`/metrics`."""
 
@@ -91,6 +101,7 @@ class MetricsResource:
         messages: MessageService,
         count_connections: Callable[[], int],
         *,
+        collectors: Sequence[RefreshedCollector] = (),
         is_multiprocess: bool,
     ) -> None:
         """`count_connections` says how many clients of the live side this process has."""
@@ -113,6 +124,9 @@ class MetricsResource:
             registry = CollectorRegistry()
             MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
         registry.register(self._status)
+        self._collectors: Final = collectors
+        for collector in collectors:
+            registry.register(collector)
         self._registry: Final = registry
 
     def note_waiting(self) -> None:
@@ -127,5 +141,7 @@ class MetricsResource:
             self._status.status = await self._messages.status()
         except UnavailableError:
             self._status.status = None
+        for collector in self._collectors:
+            await collector.refresh()
         resp.data = generate_latest(self._registry)
         resp.content_type = CONTENT_TYPE_LATEST

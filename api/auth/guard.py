@@ -107,7 +107,7 @@ class Guard:
                 return Caller(credential=Credential.KEY, key=key)
             raise InvalidKeyError
         if who.admin_key and (shown := req.get_header("X-Admin-Key")) is not None:
-            key = await self._keys.find_admin(shown)
+            key = await self._keys.find_admin(shown, who.scopes)
             if key is not None:
                 return Caller(credential=Credential.ADMIN_KEY, key=key)
             raise InvalidAdminKeyError

@@ -9,19 +9,23 @@ from redis.asyncio import Redis
 
 from api.access import Access
 from api.live.tail import StreamTail
-from api.rooms import page, sessions, verifying, visitors
+from api.rooms import admin, admin_reports, page, sessions, verifying, visitors
 from api.rooms.console import Overview
 from api.rooms.live import RoomsLive
+from api.rooms.metrics import RoomsCollector
 from api.rooms.telling import Teller
 from models.database import Database
 from models.events import Publisher
 from models.rooms import facts
+from models.rooms.administration import Administration
+from models.rooms.inside import Inside
 from models.rooms.mirror import Mirror
 from models.rooms.moves import events_of_reap, events_of_tick
 from models.rooms.outlooks import Outlooks
 from models.rooms.passes import Passes
 from models.rooms.registry import Registry
 from models.rooms.replica import Replica
+from models.rooms.reports import Reports
 from models.rooms.rules import Reaped, Ticked
 from models.rooms.service import RoomService
 from models.rooms.sight import Sight
@@ -46,6 +50,7 @@ class Rooms:
     visits: Visits
     notes: Notes
     live: RoomsLive
+    collector: RoomsCollector
     routes: list[tuple[str, object]]
 
     async def start(self) -> None:
@@ -119,6 +124,17 @@ def make_rooms(
     )
     about = page.WaitFacts(access.proxies, settings.session_parameter, now_ms)
     page.add_routes(app, about, registry, service)
+    reports = Reports(database, client)
+    office = admin.Office(
+        administration=Administration(
+            database, registry, mirror, publisher, rooms_max=settings.rooms_max
+        ),
+        reports=reports,
+        inside=Inside(database, client, registry, publisher),
+        proxies=access.proxies,
+        body_bytes_max=settings.body_bytes_max,
+        now_ms=now_ms,
+    )
     return Rooms(
         registry=registry,
         replica=replica,
@@ -128,9 +144,12 @@ def make_rooms(
         visits=visits,
         notes=notes,
         live=live,
+        collector=RoomsCollector(registry, reports),
         routes=[
             *_serve(app, desk),
             *verifying.add_routes(app, visits, settings.session_parameter, now_ms=now_ms),
+            *admin.add_routes(app, office),
+            *admin_reports.add_routes(app, office),
         ],
     )
 
