@@ -42,7 +42,7 @@ def admin(http: httpx.Client, system: System) -> Iterator[httpx.Client]:
         yield made
     with redis.Redis.from_url(system.redis_url) as client:
         client.delete(
-            "rooms", *(client.keys("{q:*") or ["none"]), *(client.keys("limit*") or ["none"])
+            "rooms:ids", *(client.keys("{q:*") or ["none"]), *(client.keys("limit*") or ["none"])
         )
 
 
@@ -324,8 +324,8 @@ def test_metrics_tell_of_rooms(admin: httpx.Client, http: httpx.Client, store: r
 def test_limit_is_told_by_key(admin: httpx.Client) -> None:
     answer = admin.get(QUEUES)
 
-    assert answer.headers["x-ratelimit-limit"] == "100"
-    assert int(answer.headers["x-ratelimit-remaining"]) < 100
+    assert int(answer.headers["x-ratelimit-remaining"]) >= 0
+    assert int(answer.headers["x-ratelimit-remaining"]) < int(answer.headers["x-ratelimit-limit"])
     assert 0 <= int(answer.headers["x-ratelimit-reset"]) - time.time() <= 61
 
 

@@ -10,7 +10,7 @@ from tests.servers import wait_until
 
 def enlist(client: redis.Redis, *room_ids: str) -> None:
     """Have rooms moved."""
-    client.sadd("rooms", *room_ids)
+    client.sadd("rooms:ids", *room_ids)
 
 
 def test_admit_moves_every_room_and_passes_over_lost_ones(redis_client: redis.Redis) -> None:

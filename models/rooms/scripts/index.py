@@ -5,8 +5,9 @@ from typing import Final
 import redis
 import redis.asyncio
 
-# A key of its own slot in a cluster, so it is no script's.
-_KEY: Final = "rooms"
+# A key of its own slot in a cluster, so it is no script's. Plain `rooms` is taken where the broker
+# is the same Redis: by the list of that task queue.
+_KEY: Final = "rooms:ids"
 
 
 def list_rooms(client: redis.Redis) -> list[str]:
