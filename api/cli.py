@@ -21,6 +21,7 @@ from api.message_arguments import add_arguments as add_message_arguments
 from api.metrics_folder import claim_metrics_folder
 from api.people.arguments import add_arguments as add_people_arguments
 from api.preconditions import make_data_folder, require_key, require_schema
+from api.rooms.admin_arguments import add_admin_arguments
 from api.schedule_arguments import add_arguments as add_schedule_arguments
 from api.webhook_arguments import add_arguments as add_webhook_arguments
 from models.errors import StanchionError
@@ -184,6 +185,13 @@ def webhooks(settings: Settings, options: argparse.Namespace) -> int:
     return webhook_commands.webhooks(settings, options)
 
 
+def rooms(settings: Settings, options: argparse.Namespace) -> int:
+    """List, make, change, show and delete waiting rooms."""
+    from api.rooms import admin_commands  # noqa: PLC0415
+
+    return admin_commands.administer(settings, options)
+
+
 def tail(settings: Settings, options: argparse.Namespace) -> int:
     """Print what happens to messages, as it happens."""
     from api import message_commands  # noqa: PLC0415
@@ -224,7 +232,7 @@ _COMMANDS: Final = {
     command.__name__.replace("_", "-"): command
     for command in (
         *(up, api, relay, worker, beat, flower, mail_watch, migrate),
-        *(user, key, messages, schedules, webhooks, tail, doctor, version),
+        *(user, key, messages, schedules, webhooks, rooms, tail, doctor, version),
     )
 }
 _ANSWERS_PROGRAMS: Final = ("migrate", "doctor", "version")
@@ -321,6 +329,9 @@ def _parser() -> argparse.ArgumentParser:
     add_message_arguments(parsers["tail"], parsers["messages"])
     add_schedule_arguments(parsers["schedules"])
     add_webhook_arguments(parsers["webhooks"])
+    add_admin_arguments(
+        parsers["rooms"].add_subparsers(dest="action", required=True, metavar="ACTION")
+    )
     return parser
 
 

@@ -12,7 +12,7 @@ def add_admin_arguments(
     _add(actions, "list", "list the rooms and what they are set to", has_id=False)
     create = _add(actions, "create", "make a room")
     create.add_argument("--name", help="what people call it; the id without it")
-    create.add_argument("--target-url", required=True, help="where the admitted are sent")
+    create.add_argument("target_url", metavar="URL", help="where the admitted are sent")
     create.add_argument(
         "settings", nargs="*", metavar=_SETTING, help="such as max_active_users=500 draw=true"
     )
