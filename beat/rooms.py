@@ -19,6 +19,11 @@ SCHEDULE: Final[dict[str, dict[str, Any]]] = {
         "schedule": 0.5,
         "options": {"queue": "rooms", "expires": 2},
     },
+    "rooms-draw": {
+        "task": rooms.draw.name,
+        "schedule": 1.0,  # a room that draws opens so late at most
+        "options": {"queue": "rooms", "expires": 5},
+    },
     "rooms-sample": {
         "task": rooms.sample.name,
         "schedule": 10.0,  # models/rooms/statistics.py counts on it

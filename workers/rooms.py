@@ -3,7 +3,7 @@
 import structlog
 
 from models.clock import now_ms
-from models.rooms import jobs, sampling
+from models.rooms import draw_jobs, jobs, sampling
 from models.rooms.rules import DOMAIN
 from workers.app import Task, app
 
@@ -26,6 +26,12 @@ def admit(self: Task) -> None:
 def expire(self: Task) -> None:
     """Take out of each line who was not heard of for the room's time-out."""
     self.publish(DOMAIN, jobs.expire(self.redis).events)
+
+
+@app.task(name="rooms.draw", bind=True)
+def draw(self: Task) -> None:
+    """Open the rooms whose draw is due; a repeat finds them open."""
+    draw_jobs.open_drawn_rooms(self.database, self.redis, now_ms=now_ms())
 
 
 @app.task(name="rooms.sample", bind=True)

@@ -9,7 +9,7 @@ from redis.asyncio import Redis
 
 from api.access import Access
 from api.live.tail import StreamTail
-from api.rooms import admin, admin_reports, page, sessions, verifying, visitors
+from api.rooms import admin, admin_reports, draws, page, sessions, verifying, visitors
 from api.rooms.console import Overview
 from api.rooms.live import RoomsLive
 from api.rooms.metrics import RoomsCollector
@@ -18,6 +18,7 @@ from models.database import Database
 from models.events import Publisher
 from models.rooms import facts
 from models.rooms.administration import Administration
+from models.rooms.draw_records import DrawRecords
 from models.rooms.inside import Inside
 from models.rooms.mirror import Mirror
 from models.rooms.moves import events_of_reap, events_of_tick
@@ -146,7 +147,7 @@ def make_rooms(
         live=live,
         collector=RoomsCollector(registry, reports),
         routes=[
-            *_serve(app, desk),
+            *_serve(app, desk, DrawRecords(database, registry, replica)),
             *verifying.add_routes(app, visits, settings.session_parameter, now_ms=now_ms),
             *admin.add_routes(app, office),
             *admin_reports.add_routes(app, office),
@@ -154,13 +155,16 @@ def make_rooms(
     )
 
 
-def _serve(app: App[Any, Any], desk: visitors.Desk) -> list[tuple[str, object]]:
+def _serve(
+    app: App[Any, Any], desk: visitors.Desk, records: DrawRecords
+) -> list[tuple[str, object]]:
     queue, session = "/api/v1/queues/{queue_id}", "/api/v1/sessions/{session_id}"
     routes: list[tuple[str, object]] = [
         (f"{queue}/enqueue", visitors.EnqueueResource(desk)),
         (f"{queue}/status", visitors.StatusResource(desk)),
         (f"{queue}/heartbeat", visitors.HeartbeatResource(desk)),
         (f"{queue}/position", visitors.PositionResource(desk)),
+        (f"{queue}/draw", draws.DrawResource(records, body_bytes_max=desk.body_bytes_max)),
         (session, sessions.SessionResource(desk)),
         (f"{session}/activity", sessions.ActivityResource(desk)),
     ]

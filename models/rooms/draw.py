@@ -125,6 +125,11 @@ def drawn_in(line: LineState) -> Draw | None:
     return _draw(bytes.fromhex(fields["draw_secret"]), lanes)
 
 
+def is_undrawn(line: LineState) -> bool:
+    """Say whether places are yet to be drawn, so that no position is one."""
+    return line.fields.get("draw") == "1" and line.fields.get("drawn") != "1"
+
+
 def secret_of(room_secret: bytes) -> bytes:
     """Return the secret of a room's draw; publishing it tells nothing of the room's own."""
     return hmac.digest(room_secret, b"draw", "sha256")

@@ -14,6 +14,7 @@ import math
 from dataclasses import dataclass
 from typing import Final
 
+from models.rooms.draw import is_undrawn
 from models.rooms.paces import Pace
 from models.rooms.rules import LineState, Place, RoomStatus
 
@@ -99,15 +100,12 @@ def tell(
     if is_undrawn(line):
         first = sum(line.waits[place.lane + 1 :])
         last = max(first + line.waits[place.lane] - 1, first)
-    ends = [estimate(ahead, lane=place.lane, pace=pace, limits=limits) for ahead in (first, last)]
-    if ends[0] is None or ends[1] is None:
+    waits = estimate(last, lane=place.lane, pace=pace, limits=limits)
+    if waits is None:
         return None
-    return later(spanned(ends[0], ends[1]), (opens_at_ms - line.at_ms) / 1_000)
-
-
-def is_undrawn(line: LineState) -> bool:
-    """Say whether places are yet to be drawn, so that no position is one."""
-    return line.fields.get("draw") == "1" and line.fields.get("drawn") != "1"
+    if first < last and (least := estimate(first, lane=place.lane, pace=pace, limits=limits)):
+        waits = spanned(least, waits)
+    return later(waits, (opens_at_ms - line.at_ms) / 1_000)
 
 
 def estimate(ahead: int, *, lane: int, pace: Pace, limits: Limits) -> Estimate | None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import accumulate
 from typing import Final
 
-from models.rooms.draw import Draw, drawn_in, place_of
+from models.rooms.draw import Draw, drawn_in, is_undrawn, place_of
 from models.rooms.rules import (
     LANES,
     SEGMENT_NUMBERS,
@@ -91,6 +91,9 @@ class LineCopy:
         return self._standing(State.WAITING, self._position(lane, segment, offset))
 
     def _position(self, lane: int, segment: int, offset: int) -> int:
+        if is_undrawn(self.line):
+            # Any place may yet come out: the last one promises nobody too much.
+            return self._ahead[lane] + self.line.waits[lane]
         head = self.line.heads[lane]
         first = head // SEGMENT_NUMBERS
         gone = self._gone_before[lane][segment - first]

@@ -4,13 +4,11 @@ from collections.abc import Collection
 from typing import Final
 
 from models.rooms import estimates
-from models.rooms.estimates import Estimate, Limits
-from models.rooms.paces import SAMPLED_EVERY_MS, Pace, Sample, Samples, is_full
+from models.rooms.estimates import Estimate
+from models.rooms.paces import SAMPLED_EVERY_MS, Pace, Samples, sample_of
 from models.rooms.replica import Replica
 from models.rooms.room import Room
-from models.rooms.rules import LineState, Place, RoomStatus
-
-_ADMITTING: Final = (RoomStatus.ACTIVE,)
+from models.rooms.rules import LineState, Place
 
 
 class _Watched:
@@ -30,23 +28,14 @@ class Outlooks:
 
     def of(self, room: Room, line: LineState, place: Place, position: int) -> Estimate | None:
         """Return how long a visitor waits; None while the room admits nobody."""
-        if line.status not in _ADMITTING:
-            return None
         watched = self._rooms.get(room.id)
-        estimate = estimates.estimate(
-            position - 1,
-            lane=place.lane,
+        return estimates.tell(
+            line,
+            place,
+            position=position,
             pace=watched.pace if watched else Pace(),
-            limits=Limits(
-                rate_per_s=line.rate_per_s,
-                capacity=line.capacity,
-                inside=line.inside,
-                session_ms=room.session_ms,
-            ),
+            session_ms=room.session_ms,
         )
-        if estimate is None or line.opens_at_ms <= line.at_ms:
-            return estimate
-        return estimates.later(estimate, (line.opens_at_ms - line.at_ms) / 1000)
 
     def _sample(self, room_ids: Collection[str]) -> None:
         for room_id in room_ids:
@@ -57,19 +46,5 @@ class Outlooks:
             line = copy.line
             if line.at_ms - watched.sampled_at_ms >= SAMPLED_EVERY_MS:
                 watched.sampled_at_ms = line.at_ms
-                watched.samples.add(_sample_of(line))
+                watched.samples.add(sample_of(line))
                 watched.pace = watched.samples.pace()
-
-
-def _sample_of(line: LineState) -> Sample:
-    counters = line.counters
-    return Sample(
-        at_ms=line.at_ms,
-        admitted=counters.admitted,
-        left=counters.cancelled + counters.expired,
-        waiting=line.length,
-        inside=line.inside,
-        ended=counters.ended + counters.no_shows,
-        joined=counters.joined,
-        is_full=is_full(line.inside, line.capacity),
-    )

@@ -11,7 +11,7 @@ from typing import Final
 
 from models.errors import UnauthenticatedError, UnavailableError
 from models.events import Publisher
-from models.rooms import facts, joining, scripts, visitor_facts
+from models.rooms import codes, facts, joining, scripts, visitor_facts
 from models.rooms.joining import Joining
 from models.rooms.passes import RENEWED_BEFORE_MS, Passes, Recent, Visitor
 from models.rooms.refusals import (
@@ -92,11 +92,21 @@ class RoomService:
             return Entered(passed, is_new=True)
         if joined.place is None:
             raise _refusal(room_id, joined.entry)
+        if joined.entry is Entry.JOINED and code is not None:
+            await self._spend(room, code, joined.place)
         visitor = await self._passes.issue(room, joined.place)
         await self._sight.begin(room)
         if joined.entry is Entry.KNOWN:
             return Entered(await self._ask(room, visitor), is_new=False)
         return Entered(self._newcomer(room, visitor, who, joined), is_new=True)
+
+    async def _spend(self, room: Room, code: codes.Code, place: Place) -> None:
+        """Count a place that a code gave; when that was one too many, take it back and refuse."""
+        if code.uses_max == codes.UNLIMITED:
+            return
+        if not await self._trips.run(scripts.spend_code(room.id, code)):
+            await self._trips.run(scripts.leave(room.id, place))
+            raise codes.UsedCodeError(code.uses_max)
 
     async def status(self, room_id: str, token: str) -> Whereabouts:
         """Say where a visitor stands; who was admitted and asks is in from then on.

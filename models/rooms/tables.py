@@ -82,6 +82,16 @@ sample: Final = Table(
     Index(None, "at_ms"),
 )
 
+# Which arrivals were drawn when a room opened: fixed once, so that a repeat draws the same order.
+draw: Final = Table(
+    "room_draw",
+    metadata,
+    Column("room_id", String(64), primary_key=True),
+    Column("room_created_at_ms", BigInteger, primary_key=True),  # tells a room made anew apart
+    Column("drawn_at_ms", BigInteger, nullable=False),
+    Column("lanes", Text, nullable=False),  # JSON of draw.LaneDraw, by lane
+)
+
 # What visitors said of themselves when they joined.
 visitor: Final = Table(
     "room_visitor",

@@ -20,6 +20,8 @@ from models.rooms.codes import (
     issue,
     lane_of,
 )
+from models.rooms.scripts import spend_code
+from tests.rooms.rooms import Room
 
 SECRET = bytes(range(32))
 ANOTHER = bytes(32)
@@ -146,3 +148,11 @@ def test_errors_survive_pickling(error: Exception) -> None:
     again = pickle.loads(pickle.dumps(error))
 
     assert str(again) == str(error)
+
+
+def test_code_is_counted_up_to_its_uses_and_not_beyond(room: Room) -> None:
+    twice = Code(serial=b"serial", priority=2, uses_max=2, expires_at_ms=EXPIRES_MS)
+    other = Code(serial=b"serial2", priority=2, uses_max=1, expires_at_ms=EXPIRES_MS)
+
+    assert [room.run(spend_code("sale", twice)) for _ in range(4)] == [True, True, False, False]
+    assert room.run(spend_code("sale", other))

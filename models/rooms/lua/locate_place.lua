@@ -10,7 +10,7 @@
 local at_ms = clock()
 local lane, arrival = tonumber(ARGV[2]), tonumber(ARGV[3])
 local line = read('h0', 'h1', 'h2', 'h3', 't' .. lane, 'w0', 'w1', 'w2', 'w3', 'f' .. lane,
-  'heartbeat_timeout_ms')
+  'heartbeat_timeout_ms', 'draw', 'drawn')
 if not line then
   return NO_ROOM
 end
@@ -51,6 +51,14 @@ local function gone_in(segment, from, to)
 end
 
 local function position()
+  if line.draw == 1 and line.drawn ~= 1 then
+    -- Any place may yet come out: the last one promises nobody too much.
+    local last = 0
+    for each = lane, 3 do
+      last = last + line['w' .. each]
+    end
+    return last
+  end
   local from_segment, from = split(head)
   local to_segment, to = split(number)
   local ahead = number - head

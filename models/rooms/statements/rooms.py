@@ -41,12 +41,12 @@ def count_among_makers(connection: Connection) -> int:
 def read(connection: Connection, room_id: str, *, lock: bool = False) -> Room | None:
     """Return a room; with `lock` nobody else changes it before the commit."""
     row = connection.execute(_LOCKED if lock else _BY_ID, {"of_id": room_id}).first()
-    return None if row is None else _room(row)
+    return None if row is None else made_of(row)
 
 
 def page(connection: Connection, *, after: str, count: int) -> list[Room]:
     """Return up to `count` rooms by id, those behind `after`."""
-    return [_room(row) for row in connection.execute(_PAGE, {"after": after, "count": count})]
+    return [made_of(row) for row in connection.execute(_PAGE, {"after": after, "count": count})]
 
 
 def read_all(connection: Connection, known: Mapping[str, Room]) -> dict[str, Room]:
@@ -82,7 +82,7 @@ def remove(connection: Connection, room_id: str) -> bool:
 
 def _some(connection: Connection, ids: Sequence[str]) -> list[Room]:
     return [
-        _room(row)
+        made_of(row)
         for start in range(0, len(ids), _ROWS_AT_ONCE)
         for row in connection.execute(_SOME, {"ids": ids[start : start + _ROWS_AT_ONCE]})
     ]
@@ -98,7 +98,8 @@ def _row(room: Room) -> dict[str, Any]:
     }
 
 
-def _room(row: Row[Any]) -> Room:
+def made_of(row: Row[Any]) -> Room:
+    """Return the room that a row of the table is."""
     values = {column.name: getattr(row, column.name) for column in table.c}
     values["status"] = RoomStatus(row.status)
     values["fail_mode"] = FailMode(row.fail_mode)
