@@ -21,7 +21,7 @@ from hypothesis.stateful import (
 
 from models.rooms import scripts
 from models.rooms.line_copy import LineCopy
-from models.rooms.rules import Arrival, LineConfig, Place, RoomStatus, State
+from models.rooms.rules import Arrival, LineConfig, Place, RoomStatus, Snapshot, State
 from tests.rooms.oracle import Oracle
 from tests.rooms.rooms import START_MS, Room
 
@@ -171,8 +171,13 @@ class RoomMachine(RuleBasedStateMachine):
 
     def positions(self) -> dict[Place, int]:
         """Return the position of everybody who waits, as the copy in memory says."""
-        call = scripts.snapshot(self.room.id, epoch=self.copy.line.epoch, version=self.copy.version)
-        self.copy.update([self.room.run(call)])
+        line, version = self.copy.line, self.copy.version
+        parts: list[Snapshot] = []
+        while not parts or not parts[-1].is_all:
+            part = self.room.run(scripts.snapshot(self.room.id, epoch=line.epoch, version=version))
+            line, version = part.line, part.version
+            parts.append(part)
+        self.copy.update(parts)
         return {each.place: self.copy.locate(each.place).position for each in self.oracle.waiting()}
 
     def check(self) -> None:
