@@ -4,6 +4,7 @@ import structlog
 
 from models.clock import now_ms
 from models.people import jobs
+from models.rooms.room import SESSION_S_MAX
 from workers.app import Task, app
 
 _log = structlog.stdlib.get_logger(__name__)
@@ -25,7 +26,8 @@ def rotate(self: Task) -> None:
     made, gone = jobs.rotate(
         self.database,
         rotate_after_ms=self.settings.token_key_s * 1000,
-        token_ms=self.settings.token_s * 1000,
+        # The same keys sign the tokens of visitors, of which those of sessions live longest.
+        token_ms=max(self.settings.token_s, SESSION_S_MAX) * 1000,
         now_ms=now_ms(),
     )
     if made or gone:

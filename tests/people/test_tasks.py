@@ -67,6 +67,25 @@ def test_rotate_makes_a_successor_and_deletes_whose_tokens_are_over(
     assert third.signs_from_ms > now_ms()
 
 
+def test_a_key_stays_while_a_session_of_a_room_may_hold_a_token_of_it(
+    system_database: Database, send_task: Callable[[str], None]
+) -> None:
+    at_ms = now_ms()
+    with system_database.begin() as connection:
+        for algorithm, begins_ms, ends_ms in (
+            ("ES256", at_ms - YEAR_MS, at_ms - 20 * DAY_MS),
+            ("RS256", at_ms - 2 * YEAR_MS, at_ms - YEAR_MS),
+        ):
+            rotation.ensure_key(connection, algorithm, now_ms=begins_ms)
+            rotation.rotate(connection, rotate_after_ms=DAY_MS, life_ms_max=0, now_ms=ends_ms)
+    over, held, *_ = keys(system_database)
+
+    send_task(people.rotate.name)
+
+    wait_until(lambda: over not in keys(system_database), "the key whose tokens are over is gone")
+    assert held in keys(system_database)
+
+
 def entries(database: Database) -> Sequence[audit.Entry]:
     with database.begin() as connection:
         return audit.page(connection, count=100)
