@@ -22,6 +22,7 @@ from api.metrics_folder import claim_metrics_folder
 from api.people.arguments import add_arguments as add_people_arguments
 from api.preconditions import make_data_folder, require_key, require_schema
 from api.rooms.admin_arguments import add_admin_arguments
+from api.rooms.draw_arguments import add_draw_arguments
 from api.schedule_arguments import add_arguments as add_schedule_arguments
 from api.webhook_arguments import add_arguments as add_webhook_arguments
 from models.errors import StanchionError
@@ -186,9 +187,11 @@ def webhooks(settings: Settings, options: argparse.Namespace) -> int:
 
 
 def rooms(settings: Settings, options: argparse.Namespace) -> int:
-    """List, make, change, show and delete waiting rooms."""
-    from api.rooms import admin_commands  # noqa: PLC0415
+    """List, make, change, show and delete waiting rooms; make codes, check draws."""
+    from api.rooms import admin_commands, draw_commands  # noqa: PLC0415
 
+    if options.action in draw_commands.ACTIONS:
+        return draw_commands.draw_lots(settings, options)
     return admin_commands.administer(settings, options)
 
 
@@ -329,9 +332,9 @@ def _parser() -> argparse.ArgumentParser:
     add_message_arguments(parsers["tail"], parsers["messages"])
     add_schedule_arguments(parsers["schedules"])
     add_webhook_arguments(parsers["webhooks"])
-    add_admin_arguments(
-        parsers["rooms"].add_subparsers(dest="action", required=True, metavar="ACTION")
-    )
+    room_actions = parsers["rooms"].add_subparsers(dest="action", required=True, metavar="ACTION")
+    add_admin_arguments(room_actions)
+    add_draw_arguments(room_actions)
     return parser
 
 

@@ -40,18 +40,18 @@ def administer(settings: Settings, options: argparse.Namespace) -> int:
     if options.action == "list":
         rooms = _run(settings, _all)
         facts = [msgspec.to_builtins(bodies.view(room)) for room in rooms]
-        _print(facts, options, [_line_of(each) for each in facts] or ["none"])
+        show(facts, options, [_line_of(each) for each in facts] or ["none"])
         return 0
     if options.action == "stats":
         room, stats = _report(settings, options.id)
         shown = msgspec.to_builtins(stats_view(room, stats))
-        _print(shown, options, [f"{name:<28} {value}" for name, value in shown.items()])
+        show(shown, options, [f"{name:<28} {value}" for name, value in shown.items()])
         return 0
     if options.action == "delete":
         return _delete(settings, options)
     room = _create(settings, options) if options.action == "create" else _set(settings, options)
     facts = msgspec.to_builtins(bodies.view(room))
-    _print(facts, options, [_line_of(facts)])
+    show(facts, options, [_line_of(facts)])
     return 0
 
 
@@ -64,7 +64,7 @@ def _create(settings: Settings, options: argparse.Namespace) -> Any:
     }
     body = _read(given, bodies.RoomBody)
     with bodies.wire_names():
-        return _run(settings, lambda rooms: rooms.create(body.room(), _actor(), now_ms=now_ms()))
+        return _run(settings, lambda rooms: rooms.create(body.room(), actor(), now_ms=now_ms()))
 
 
 def _set(settings: Settings, options: argparse.Namespace) -> Any:
@@ -72,7 +72,7 @@ def _set(settings: Settings, options: argparse.Namespace) -> Any:
     with bodies.wire_names():
         return _run(
             settings,
-            lambda rooms: rooms.change(options.id, body.changes(), _actor(), now_ms=now_ms()),
+            lambda rooms: rooms.change(options.id, body.changes(), actor(), now_ms=now_ms()),
         )
 
 
@@ -84,9 +84,9 @@ def _delete(settings: Settings, options: argparse.Namespace) -> int:
             print("not deleted", file=sys.stderr)
             return _FAULT
     at_ms = now_ms()
-    _run(settings, lambda rooms: rooms.delete(options.id, _actor(), now_ms=at_ms))
+    _run(settings, lambda rooms: rooms.delete(options.id, actor(), now_ms=at_ms))
     gone = msgspec.to_builtins(bodies.deleted(options.id, now_ms=at_ms))
-    _print(gone, options, [f"{options.id} is deleted"])
+    show(gone, options, [f"{options.id} is deleted"])
     return 0
 
 
@@ -116,17 +116,22 @@ def _run(settings: Settings, work: Callable[[Administration], Awaitable[T]]) -> 
         await _flush(broadcaster)
         return done
 
-    return asyncio.run(_with_stores(settings, run))
+    return with_stores(settings, run)
 
 
 def _report(settings: Settings, room_id: str) -> Any:
     async def run(database: Database, client: Any) -> Any:
         return await Reports(database, client).stats(room_id, now_ms=now_ms())
 
-    return asyncio.run(_with_stores(settings, run))
+    return with_stores(settings, run)
 
 
-async def _with_stores(settings: Settings, work: Callable[[Database, Any], Awaitable[T]]) -> T:
+def with_stores(settings: Settings, work: Callable[[Database, Any], Awaitable[T]]) -> T:
+    """Do one thing with the stores, in a loop of its own."""
+    return asyncio.run(_open(settings, work))
+
+
+async def _open(settings: Settings, work: Callable[[Database, Any], Awaitable[T]]) -> T:
     database = Database(
         settings.database_url, connections_max=_CONNECTIONS, timeout_s=settings.database_timeout_s
     )
@@ -168,11 +173,13 @@ def _read(values: Mapping[str, Any], shape: type[BodyType]) -> BodyType:
     return read_json(msgspec.json.encode(values), msgspec.json.Decoder(shape))
 
 
-def _actor() -> Actor:
+def actor() -> Actor:
+    """Return who types, for the audit log."""
     return Actor(kind="command", name=getpass.getuser())
 
 
-def _print(facts: Any, options: argparse.Namespace, lines: list[str]) -> None:
+def show(facts: Any, options: argparse.Namespace, lines: Sequence[str]) -> None:
+    """Print facts: as JSON where that was asked for, else line by line."""
     if options.json:
         print(msgspec.json.format(msgspec.json.encode(facts)).decode())
         return

@@ -9,7 +9,7 @@ from redis.asyncio import Redis
 
 from api.access import Access
 from api.live.tail import StreamTail
-from api.rooms import admin, admin_reports, draws, page, sessions, verifying, visitors
+from api.rooms import admin, admin_reports, codes, draws, page, sessions, verifying, visitors
 from api.rooms.console import Overview
 from api.rooms.live import RoomsLive
 from api.rooms.metrics import RoomsCollector
@@ -20,6 +20,7 @@ from models.rooms import facts
 from models.rooms.administration import Administration
 from models.rooms.draw_records import DrawRecords
 from models.rooms.inside import Inside
+from models.rooms.invitations import Invitations
 from models.rooms.mirror import Mirror
 from models.rooms.moves import events_of_reap, events_of_tick
 from models.rooms.outlooks import Outlooks
@@ -151,6 +152,7 @@ def make_rooms(
             *verifying.add_routes(app, visits, settings.session_parameter, now_ms=now_ms),
             *admin.add_routes(app, office),
             *admin_reports.add_routes(app, office),
+            *codes.add_routes(app, office, Invitations(database, registry)),
         ],
     )
 
