@@ -123,13 +123,13 @@ def test_queue_that_nobody_made_or_that_is_deleted_closes(
     http.put("/api/queue/queues/mail", json={}).raise_for_status()
     with stream(system, "queue=mial") as lost, stream(system, "queue=mail") as client:
         assert lost.next("error")["data"]["code"] == "QUEUE_NOT_FOUND"
-        assert lost.closed() == 4400
+        assert lost.closed() == 4404
         wait_until(lambda: waiting_consumers(http) == 1, "it waits")
 
         http.delete("/api/queue/queues/mail").raise_for_status()
 
         assert client.next("error")["data"]["code"] == "QUEUE_NOT_FOUND"
-        assert client.closed() == 4400
+        assert client.closed() == 4404
 
 
 def test_message_that_is_given_back_with_a_delay_comes_later(
