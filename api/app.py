@@ -254,6 +254,7 @@ class Application:
             messages=self._messages,
             user_name=access.name_of,
             proxies=access.proxies,
+            more=[self._tickets.add_pages],
         )
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:

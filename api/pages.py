@@ -7,7 +7,7 @@ import asyncio
 import gzip
 import json
 import re
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any, Final
@@ -235,10 +235,16 @@ def add_routes(
     messages: MessageService,
     user_name: UserName,
     proxies: Proxies,
+    more: Sequence[Callable[[App[Any, Any], Facts], None]] = (),
 ) -> None:
-    """Serve the pages and their files; `user_name` tells who a request's session belongs to."""
+    """Serve the pages and their files, and those that each of `more` adds.
+
+    `user_name` tells who a request's session belongs to.
+    """
     app.add_route("/", StartPage(facts, user_name, proxies, monitor=monitor, messages=messages))
     app.add_route("/login", LoginPage(facts, user_name, proxies))
+    for add in more:
+        add(app, facts)
     assets.add_routes(app, page_files.FILES)
 
 

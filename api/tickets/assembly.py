@@ -13,8 +13,10 @@ from api.access import Access
 from api.health import BOTH, HealthMonitor, HealthResource
 from api.live.tail import StreamTail
 from api.metrics import RequestMetrics
+from api.pages import Facts
 from api.tickets import counters, halls, tickets
 from api.tickets.live import TicketsLive
+from api.tickets.officer_page import OfficerFacts, OfficerPage
 from api.tickets.waiting import WaitingResource
 from models.database import Database
 from models.errors import UnavailableError
@@ -90,6 +92,11 @@ class Tickets:
                 app.add_route(f"{prefix}{path}", resource)
             shown.append((f"{_PREFIXES[0]}{path}", resource))
         return shown
+
+    def add_pages(self, app: App[Any, Any], about: Facts) -> None:
+        """Serve the pages of staff and of who holds a ticket."""
+        staff = OfficerFacts(self._access, self.service, self._now_ms)
+        app.add_route("/officer", OfficerPage(about, staff))
 
     async def run(self) -> None:
         """Bring what happens into the stream and from there to displays, until cancelled."""

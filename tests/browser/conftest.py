@@ -12,6 +12,7 @@ import httpx
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
+from tests.people.conftest import ADMIN_PASSWORD
 from tests.servers import RedisServer, System
 
 CHROMIUM = ("/usr/bin/chromium", "/usr/local/bin/chromium")
@@ -85,6 +86,27 @@ def site(new_folder: Callable[[str], Path], migrated_file: Path) -> Iterator[Sys
         ) as started,
     ):
         yield started
+
+
+@pytest.fixture(scope="session")
+def counters_site(new_folder: Callable[[str], Path], migrated_file: Path) -> Iterator[System]:
+    """An API with wide limits whose admin's password is known, for the pages of tickets."""
+    many = "100000"
+    limits = ("LOGINS", "TICKETS", "TICKET_CHANGES", "WAITING_LISTS")
+    with (
+        RedisServer(new_folder("r")) as server,
+        System(
+            new_folder("y"),
+            database_url=new_database(new_folder, migrated_file),
+            redis_url=server.url,
+            processes=("api",),
+            settings={
+                "ADMIN_PASSWORD": ADMIN_PASSWORD,
+                **{f"{name}_PER_MINUTE_MAX": many for name in limits},
+            },
+        ) as system,
+    ):
+        yield system
 
 
 @pytest.fixture

@@ -1,0 +1,134 @@
+"""The officer's page: one counter by keyboard and by hand, and what it says when it fails."""
+
+from collections.abc import Iterator
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.browser.conftest import PHONE, OpenPage
+from tests.browser.hall import BrowserHall, log_in
+from tests.browser.test_looks import AXE
+from tests.people.conftest import ADMIN_PASSWORD
+from tests.servers import System
+
+pytestmark = pytest.mark.xdist_group("browser")
+
+
+@pytest.fixture
+def hall(counters_site: System) -> Iterator[BrowserHall]:
+    made = BrowserHall(counters_site.url)
+    yield made
+    made.close()
+
+
+def violations(page: Page) -> list[str]:
+    page.evaluate(AXE)
+    found = page.evaluate("async () => (await axe.run()).violations")
+    return [f"{rule['id']}: {node['html']}" for rule in found for node in rule["nodes"]]
+
+
+def stands(page: Page, status: str, number: str) -> None:
+    expect(page.locator(f".number[data-status={status}]")).to_have_text(number)
+
+
+def test_a_counter_is_served_by_keyboard(
+    open_page: OpenPage, counters_site: System, hall: BrowserHall
+) -> None:
+    counter_id = hall.counter("Quầy bàn phím")
+    hall.officer("keys01", counter_id)
+    first, second = hall.take(counter_id), hall.take(counter_id, priority="elderly")
+    page = open_page("/officer", of=counters_site, locale="vi-VN").page
+    assert "/login" in page.url
+    log_in(page, "keys01")
+    expect(page.locator(".officer .line li")).to_have_count(2)
+    assert violations(page) == []
+
+    page.keyboard.press("n")
+    stands(page, "called", "101")
+    page.keyboard.press("r")
+    expect(page.locator(".who")).to_contain_text("Số lần gọi: 2")
+    page.keyboard.press("s")
+    stands(page, "serving", "101")
+    page.locator("#notes").fill("Thiếu bản sao n n n")
+    assert violations(page) == []
+    page.reload()
+    expect(page.locator("#notes")).to_have_value("Thiếu bản sao n n n")
+    page.keyboard.press("n")
+
+    stands(page, "called", "102")
+    seen = hall.admin.get(f"/app/tickets/{first['id']}").json()
+    assert (seen["status"], seen["notes"]) == ("completed", "Thiếu bản sao n n n")
+    assert hall.status(second) == "called"
+
+
+def test_a_thumb_parks_returns_transfers_and_takes_a_break(
+    open_page: OpenPage, counters_site: System, hall: BrowserHall
+) -> None:
+    here, there = hall.counter("Quầy ngón tay"), hall.counter("Quầy bên kia")
+    hall.officer("thumb01", here)
+    ticket = hall.take(here)
+    page = open_page(
+        "/officer", of=counters_site, viewport=PHONE, color_scheme="dark", has_touch=True
+    ).page
+    log_in(page, "thumb01")
+
+    page.get_by_role("button", name="Next").click()
+    page.get_by_role("button", name="Set aside").click()
+    page.get_by_role("button", name="Let return").click()
+    expect(page.locator(".officer .line .no")).to_have_text("101")
+    page.get_by_role("button", name="Next").click()
+    page.get_by_role("button", name="To another counter").click()
+    page.get_by_role("button", name="Quầy bên kia").click()
+    expect(page.locator(".stage .number")).to_have_text("Nobody is here")
+    seen = hall.admin.get(f"/app/tickets/{ticket['id']}").json()
+    assert (seen["counter_id"], seen["status"]) == (there, "waiting")
+
+    page.get_by_role("button", name="Break").click()
+    page.get_by_label("Why").fill("Lunch")
+    page.get_by_role("button", name="Start the break").click()
+    expect(page.locator(".stage .who")).to_contain_text("Lunch Back at")
+    assert violations(page) == []
+    page.get_by_role("button", name="Go on serving").click()
+    expect(page.locator(".state")).to_have_text("Open")
+    assert page.evaluate("document.documentElement.scrollWidth") == PHONE["width"]
+
+
+def test_what_fails_says_why_and_loses_nothing(
+    open_page: OpenPage, counters_site: System, hall: BrowserHall
+) -> None:
+    counter_id = hall.counter("Quầy xung đột")
+    hall.officer("conflict01", counter_id)
+    ticket = hall.take(counter_id)
+    page = open_page("/officer", of=counters_site).page
+    log_in(page, "conflict01")
+    page.get_by_role("button", name="Next").click()
+    stands(page, "called", "101")
+    page.locator("#notes").fill("kept")
+
+    page.context.set_offline(True)
+    page.get_by_role("button", name="Serve").click()
+    expect(page.get_by_role("alert")).to_contain_text("Nothing is lost")
+    expect(page.locator("#banner span")).to_be_visible()
+    expect(page.locator("#notes")).to_have_value("kept")
+    page.context.set_offline(False)
+    expect(page.locator("#banner span")).to_be_hidden()
+    page.get_by_role("button", name="Serve").click()
+    stands(page, "serving", "101")
+
+    hall.move(ticket, "completed")  # by somebody else: the page follows
+    expect(page.locator(".stage .number")).to_have_text("Nobody is here")
+
+
+def test_an_admin_chooses_the_counter_and_it_is_remembered(
+    open_page: OpenPage, counters_site: System, hall: BrowserHall
+) -> None:
+    hall.counter("Quầy một")
+    hall.counter("Quầy hai")
+    page = open_page("/officer", of=counters_site).page
+    log_in(page, "admin", ADMIN_PASSWORD)
+
+    page.get_by_label("Counter").select_option(label="Quầy hai")
+    expect(page.locator(".officer h1")).to_have_text("Quầy hai")
+    page.reload()
+
+    expect(page.locator(".officer h1")).to_have_text("Quầy hai")
