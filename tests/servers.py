@@ -28,7 +28,7 @@ from models.vitals import read_vitals
 ROOT = Path(__file__).resolve().parent.parent
 ALL_PROCESSES = ("api", "worker", "beat")
 BACKENDS = ("sqlite", "postgresql")
-_START_S = 30.0
+_START_S = 90.0
 _STOP_S = 15.0
 
 

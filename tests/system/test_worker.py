@@ -206,8 +206,10 @@ def test_outbox_work_is_done_again_when_its_worker_was_killed(
     assert _runs(note_path) == 2
 
 
-def test_probe_is_withdrawn_when_no_worker_answers(worker: Process, rows: Database) -> None:
-    worker.freeze()
+def test_probe_is_withdrawn_when_no_worker_answers(
+    running: System, worker: Process, rows: Database
+) -> None:
+    freeze_at_rest(worker, running.database_url)
     try:
         outbox_id = start_probe(rows, resend_after_s=60)
 
@@ -218,6 +220,24 @@ def test_probe_is_withdrawn_when_no_worker_answers(worker: Process, rows: Databa
             assert outbox.read(connection, outbox_id) is None
     finally:
         worker.thaw()
+
+
+def freeze_at_rest(worker: Process, database_url: str) -> None:
+    """Freeze the worker while it holds no lock of SQLite, which nobody else could write beneath."""
+
+    def froze() -> bool:
+        worker.freeze()
+        impatient = Database(database_url, connections_max=1, timeout_s=0.2)
+        try:
+            with impatient.begin():
+                return True
+        except UnavailableError:
+            worker.thaw()
+            return False
+        finally:
+            impatient.close()
+
+    wait_until(froze, "the worker is frozen at rest")
 
 
 def test_worker_is_forgotten_when_it_ends(running: System) -> None:
