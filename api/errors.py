@@ -168,6 +168,8 @@ _FORMS: Final[Mapping[str, Form]] = {
     "/api/v1/logs": _queue_form,
     "/api/v1/reports": _queue_form,
     "/api/v1/dashboard": _queue_form,
+    "/api/v1/tags": _queue_form,
+    "/api/v1/delivery-attempts": _queue_form,
     "/api/v1/auth": _mail_form,
     "/app": _tickets_form,
     "/auths": _tickets_form,

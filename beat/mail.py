@@ -17,6 +17,11 @@ SCHEDULE: Final[dict[str, dict[str, Any]]] = {
         "schedule": 5.0,
         "options": {"queue": "mail", "expires": 5},
     },
+    "mail-forget-log": {
+        "task": mail.forget_log.name,
+        "schedule": 600.0,
+        "options": {"queue": "mail", "expires": 600},
+    },
     "mail-recount": {
         "task": mail.recount.name,
         "schedule": crontab(hour=3, minute=41),

@@ -131,6 +131,8 @@ class Settings:
     mail_ids_max: Annotated[int, Meta(ge=1, le=10_000)] = 1_000
     mail_answer_s: Annotated[float, Meta(gt=0, le=60)] = 10.0
     mail_samples_keep_s: WholeSeconds = 2_592_000
+    mail_log_keep_s: WholeSeconds = 2_592_000
+    mail_log_lines_max: Annotated[int, Meta(ge=1_000, le=1_000_000_000)] = 1_000_000
 
     # People
     session_s: WholeSeconds = 86_400

@@ -7,7 +7,8 @@ import structlog
 
 from models.clock import now_ms
 from models.errors import UnavailableError
-from models.mail import jobs
+from models.mail import jobs, log_jobs
+from models.mail.log_batches import LogBatch
 from models.mail.operations import Order
 from models.mail.rules import Batch, Outcome, task_queue_of
 from workers.app import Task, app, send
@@ -16,6 +17,7 @@ ACT: Final = "mail_host.act"
 _encode: Final = msgspec.json.Encoder().encode
 _decode_outcomes: Final = msgspec.json.Decoder(list[Outcome]).decode
 _decode: Final = msgspec.json.Decoder(Batch).decode
+_decode_log: Final = msgspec.json.Decoder(LogBatch).decode
 # An answer that comes later than that is asked for again.
 _ANSWER_S: Final = 30.0
 
@@ -84,3 +86,29 @@ def recount(self: Task) -> None:
 def sample(self: Task) -> None:
     """Note what each host has, for the trend."""
     jobs.sample(self.database, keep_ms=self.settings.mail_samples_keep_s * 1000, now_ms=now_ms())
+
+
+@app.task(name="mail.log", bind=True)
+def log(self: Task, told: str) -> None:
+    """Keep what a host's log says, and tell the host up to where it is kept."""
+    batch = _decode_log(told)
+    held = log_jobs.apply_log(self.database, batch, now_ms=now_ms())
+    send(
+        "mail_host.held",
+        (_encode(held).decode(),),
+        queue=task_queue_of(batch.host),
+        expires_s=_ANSWER_S,
+    )
+
+
+@app.task(name="mail.forget_log", bind=True)
+def forget_log(self: Task) -> None:
+    """Delete lines of the logs that are older or more than is kept."""
+    gone = log_jobs.forget(
+        self.database,
+        keep_ms=self.settings.mail_log_keep_s * 1000,
+        lines_max=self.settings.mail_log_lines_max,
+        now_ms=now_ms(),
+    )
+    if gone:
+        _log.info("mail_log_forgotten", lines=gone)

@@ -14,6 +14,9 @@ from celery import signals
 from models.clock import now_ms
 from models.mail.doing import Doer
 from models.mail.exim import Exim, EximError
+from models.mail.log_batches import LogBatch, LogHeld
+from models.mail.log_following import LogFollower
+from models.mail.log_telling import LogTeller
 from models.mail.operations import Order
 from models.mail.program import find_command
 from models.mail.rules import GOOD, Applied, Batch, task_queue_of
@@ -22,6 +25,7 @@ from models.mail.watcher import Watcher
 from workers.app import Task, app, send
 
 _ENCODER: Final = msgspec.json.Encoder()
+_decode_held: Final = msgspec.json.Decoder(LogHeld).decode
 _decode_order: Final = msgspec.json.Decoder(Order).decode
 _BATCH_EXPIRES_S: Final = 60.0
 _CHECK_S: Final = 60.0
@@ -37,6 +41,7 @@ class MailHost:
         self._stopping: Final = threading.Event()
         self._thread: threading.Thread | None = None
         self._teller: Teller | None = None
+        self._log_teller: LogTeller | None = None
         self.name = ""
         self.exim: Exim | None = None
         self.doer: Doer | None = None
@@ -52,6 +57,7 @@ class MailHost:
         if self.exim is not None and self._thread is None:
             self._thread = threading.Thread(target=self._run, name="mail-watcher", daemon=True)
             self._thread.start()
+            threading.Thread(target=self._run_log, name="mail-log", daemon=True).start()
 
     def stop(self) -> None:
         """End the watching."""
@@ -60,11 +66,39 @@ class MailHost:
             self.doer.close()
         if self._teller is not None:
             self._teller.wake()
+        if self._log_teller is not None:
+            self._log_teller.wake()
 
     def note_applied(self, answer: Applied) -> None:
         """Pass on what the index answered."""
         if self._teller is not None:
             self._teller.note_applied(answer)
+
+    def note_held(self, answer: LogHeld) -> None:
+        """Pass on up to where the log is kept."""
+        if self._log_teller is not None:
+            self._log_teller.note_held(answer)
+
+    def _run_log(self) -> None:
+        while not self._stopping.is_set():
+            try:
+                self._follow_log()
+            except (EximError, OSError) as error:
+                _log.error("mail_log_not_followed", host=self.name, reason=str(error))
+                self._stopping.wait(_RETRY_S)
+
+    def _follow_log(self) -> None:
+        assert self.exim is not None
+        exim, places = self.exim, self.exim.places()
+        teller = self._log_teller = LogTeller(
+            LogFollower(places.main_log) if places.main_log else None,
+            self.name,
+            send=_send_log,
+            now_ms=now_ms,
+            hints=lambda: exim.retry_hints(places.spool),
+        )
+        while not self._stopping.is_set():
+            teller.step()
 
     def _run(self) -> None:
         while not self._stopping.is_set():
@@ -133,6 +167,11 @@ def _send(batch: Batch) -> None:
     send("mail.index", (told,), queue="mail", expires_s=_BATCH_EXPIRES_S)
 
 
+def _send_log(batch: LogBatch) -> None:
+    told = _ENCODER.encode(batch).decode()
+    send("mail.log", (told,), queue="mail", expires_s=_BATCH_EXPIRES_S)
+
+
 mail_host: Final = MailHost()
 
 
@@ -143,6 +182,12 @@ def told(_self: Task, to_batch: Sequence[int], holds: Sequence[int]) -> None:
     mail_host.note_applied(
         Applied(to_batch=(generation, number), holds=(held_generation, held_number))
     )
+
+
+@app.task(name="mail_host.held", bind=True)
+def held(_self: Task, answer: str) -> None:
+    """Hear up to where the log is kept."""
+    mail_host.note_held(_decode_held(answer))
 
 
 @app.task(name="mail_host.act", bind=True)

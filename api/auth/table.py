@@ -240,14 +240,16 @@ TABLE: Final[tuple[Row, ...]] = (
     Row(
         paths=(
             *("/api/v1/queue", "/api/v1/messages", "/api/v1/logs"),
-            *("/api/v1/reports", "/api/v1/dashboard"),
+            *("/api/v1/reports", "/api/v1/dashboard", "/api/v1/tags"),
+            "/api/v1/delivery-attempts",
         ),
         who=Who(roles=(Role.ADMIN,)),
     ),
     Row(
         paths=(
             *("/api/v1/queue", "/api/v1/messages", "/api/v1/logs"),
-            *("/api/v1/reports", "/api/v1/dashboard"),
+            *("/api/v1/reports", "/api/v1/dashboard", "/api/v1/tags"),
+            "/api/v1/delivery-attempts",
         ),
         methods=_READ,
         who=_MAIL_READ,
@@ -257,7 +259,14 @@ TABLE: Final[tuple[Row, ...]] = (
         methods=("POST",),
         who=Who(roles=(Role.ADMIN, Role.OPERATOR)),
     ),
-    Row(paths=("/api/v1/queue/search",), methods=("POST",), who=_MAIL_READ),
+    Row(paths=("/api/v1/queue/search", "/api/v1/logs/search"), methods=("POST",), who=_MAIL_READ),
+    Row(
+        paths=("/api/v1/messages/*/notes", "/api/v1/messages/*/tags"),
+        methods=("POST", "PUT", "DELETE"),
+        who=Who(roles=(Role.ADMIN, Role.OPERATOR)),
+        is_audited=True,
+        action="mail_noted",
+    ),
     # Tickets: displays look and kiosks hand out without logging in, as the contract shows.
     Row(paths=_tickets("/tickets"), methods=(*_READ, "POST"), who=_EVERYBODY),
     Row(paths=_tickets("/tickets"), who=_COUNTERS),

@@ -11,18 +11,21 @@ from falcon.asgi import App
 from api.access import Access
 from api.enqueue import TaskSender
 from api.live.broadcaster import WakeListener
-from api.mail import acting, queue
+from api.mail import acting, logs, queue
 from api.mail.acting import ActingRoom
+from api.mail.logs import LogRoom
 from api.mail.queue import Room
 from models.database import Database
 from models.errors import UnavailableError
 from models.mail.acts import Acts
+from models.mail.log_service import LogService
 from models.mail.operations import Order
 from models.mail.rules import Action, task_queue_of
 from models.mail.service import MailService
 from models.settings import Settings
 
 _PATH: Final = "/api/v1/queue"
+_LOGS: Final = "/api/v1/logs"
 _DOMAIN: Final = "mail"
 _ACT: Final = "mail_host.act"
 _ACTIONS: Final = (Action.DELIVER, Action.FREEZE, Action.THAW)
@@ -66,6 +69,9 @@ class Mail:
         self._room: Final = Room(
             service=MailService(database), body_bytes_max=settings.body_bytes_max, now_ms=now_ms
         )
+        self._logs: Final = LogRoom(
+            service=LogService(database), body_bytes_max=settings.body_bytes_max, now_ms=now_ms
+        )
         self._acting: Final = ActingRoom(
             acts=self._acts,
             proxies=access.proxies,
@@ -95,9 +101,24 @@ class Mail:
                 (f"{_PATH}/actions/{action.value}", acting.ActionResource(acts, action)),
                 (f"{_PATH}/{{message_id}}/{action.value}", acting.OneActionResource(acts, action)),
             ]
+        routes += self._log_routes()
         for at, resource in routes:
             app.add_route(at, resource)
         return routes
+
+    def _log_routes(self) -> list[tuple[str, object]]:
+        room = self._logs
+        return [
+            (_LOGS, logs.LogsResource(room)),
+            (f"{_LOGS}/search", logs.LogSearchResource(room)),
+            (f"{_LOGS}/tail", logs.LogTailResource(room)),
+            (f"{_LOGS}/export", logs.LogExportResource(room)),
+            (f"{_LOGS}/statistics", logs.LogStatisticsResource(room)),
+            (f"{_LOGS}/service/status", logs.LogServiceResource(room)),
+            (f"{_LOGS}/correlation/trigger", logs.LogCorrelationResource(room)),
+            (f"{_LOGS}/messages/{{message_id}}/history", logs.LogHistoryResource(room)),
+            (f"{_LOGS}/messages/{{message_id}}/similar", logs.LogSimilarResource(room)),
+        ]
 
     def run(self) -> Coroutine[Any, Any, None]:
         """Hear when a host has answered, until cancelled."""

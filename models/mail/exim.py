@@ -7,6 +7,7 @@ read from the line that names it. Source: Exim 4.96 and 4.98.2, run.
 import contextlib
 import os
 import re
+import shutil
 import signal
 import subprocess  # noqa: TID251  # this is mail's edge to Exim
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -15,6 +16,7 @@ from typing import Final
 
 from models.errors import UnavailableError
 from models.mail.program import PATH
+from models.mail.retry_hints import HINTS_MAX, RetryHint, parse_hints
 from models.mail.rules import Action, Outcome, Result, is_message_id
 
 _ENVIRONMENT: Final = {"LC_ALL": "C", "PATH": PATH}
@@ -75,6 +77,14 @@ class Places:
     spool: str
     logs: tuple[str, ...]
     version: str
+    writes_log: bool = True  # into a file, and not to syslog alone
+
+    @property
+    def main_log(self) -> str:
+        """Return where the main log is, `%s` and dates not filled in; empty: there is none."""
+        if self.logs:
+            return self.logs[0]
+        return f"{self.spool}/log/%slog" if self.writes_log else ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,7 +120,30 @@ class Exim:
             spool=found["spool_directory"],
             logs=tuple(log for log in logs if log.startswith("/")),
             version=version[1] if version else "",
+            writes_log=logs != ["syslog"],
         )
+
+    def retry_hints(self, spool: str) -> tuple[RetryHint, ...]:
+        """Return when addresses, domains and hosts are tried again; none where that is not told.
+
+        Of more than HINTS_MAX those that are due first.
+        """
+        program = shutil.which("exim_dumpdb", path=PATH)
+        if program is None:
+            return ()
+        try:
+            said = subprocess.run(  # noqa: S603  # a list, of what Exim itself told
+                [program, spool, "retry"],
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                env=_ENVIRONMENT,
+                check=False,
+                timeout=self._timeout_s,
+            )
+        except (OSError, subprocess.TimeoutExpired):
+            return ()
+        hints = sorted(parse_hints(_text(said.stdout).splitlines()), key=lambda x: x.next_at_ms)
+        return tuple(hints[:HINTS_MAX])
 
     def count(self) -> int:
         """Return how many messages the spool's own queue holds, by their files."""

@@ -2,12 +2,24 @@
 
 from typing import Final
 
-from sqlalchemy import BigInteger, Boolean, Column, Index, Integer, String, Table, Text
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Identity,
+    Index,
+    Integer,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+)
 
 from models.database import metadata
 
 # What a list is ordered by is that much of an address: what is longer would fit no index.
 KEY_CHARACTERS_MAX: Final = 100
+_BIG_ID: Final = BigInteger().with_variant(Integer, "sqlite")
 
 
 def _ordered(length: int) -> String:
@@ -131,4 +143,86 @@ outcome: Final = Table(
     Column("said", Text, nullable=False),
     Column("at_ms", BigInteger, nullable=False),
     Index(None, "message_id", "at_ms"),
+)
+
+# A line of a host's main log. Lines of attempts name one recipient; whose sender and size the log
+# does not repeat have those of the message's arrival.
+log: Final = Table(
+    "mail_log",
+    metadata,
+    Column("id", _BIG_ID, Identity(), primary_key=True),
+    Column("host", String(64), nullable=False),
+    Column("at_ms", BigInteger, nullable=False),
+    Column("message_id", _ordered(23), nullable=False),
+    Column("event", String(16), nullable=False),
+    Column("sender", String(320), nullable=False),
+    Column("sender_domain", String(255), nullable=False),
+    Column("recipient", String(320), nullable=False),
+    Column("recipient_domain", String(255), nullable=False),
+    Column("recipients", Text, nullable=False),  # JSON
+    Column("remote", String(255), nullable=False),
+    Column("address", String(45), nullable=False),
+    Column("size_bytes", BigInteger),
+    Column("code", String(3), nullable=False),
+    Column("error", Text, nullable=False),
+    Column("line", Text, nullable=False),
+    Column("line_folded", Text, nullable=False),
+    Index(None, "at_ms", "id"),
+    Index(None, "message_id", "at_ms"),
+    Index(None, "event", "at_ms"),
+)
+
+# How far each host's log was read.
+log_place: Final = Table(
+    "mail_log_place",
+    metadata,
+    Column("host", String(64), primary_key=True),
+    Column("file", String(32)),  # which file, by a digest of its first line
+    Column("offset", BigInteger, nullable=False),
+    Column("path", Text, nullable=False),
+    Column("trouble", Text, nullable=False),
+    Column("lines", BigInteger, nullable=False),
+    Column("seen_at_ms", BigInteger, nullable=False),
+)
+
+note: Final = Table(
+    "mail_note",
+    metadata,
+    Column("id", _BIG_ID, Identity(), primary_key=True),
+    Column("message_id", _ordered(23), nullable=False),
+    Column("user_id", String(64), nullable=False),
+    Column("user", String(255), nullable=False),
+    Column("note", Text, nullable=False),
+    Column("is_public", Boolean, nullable=False),
+    Column("created_at_ms", BigInteger, nullable=False),
+    Column("updated_at_ms", BigInteger, nullable=False),
+    Index(None, "message_id"),
+)
+
+tag: Final = Table(
+    "mail_tag",
+    metadata,
+    Column("id", _BIG_ID, Identity(), primary_key=True),
+    Column("message_id", _ordered(23), nullable=False),
+    Column("tag", String(64), nullable=False),
+    Column("color", String(7)),
+    Column("user_id", String(64), nullable=False),
+    Column("user", String(255), nullable=False),
+    Column("created_at_ms", BigInteger, nullable=False),
+    UniqueConstraint("message_id", "tag"),
+    Index(None, "tag"),
+)
+
+# What Exim's hints say of when an address, a domain or a host is tried again.
+retry: Final = Table(
+    "mail_retry",
+    metadata,
+    Column("host", String(64), primary_key=True),
+    Column("key", String(400), primary_key=True),
+    Column("address", String(45), nullable=False),  # of a host
+    Column("failed_at_ms", BigInteger, nullable=False),
+    Column("tried_at_ms", BigInteger, nullable=False),
+    Column("next_at_ms", BigInteger, nullable=False),
+    Column("is_expired", Boolean, nullable=False),
+    Column("reason", Text, nullable=False),
 )

@@ -1,113 +1,17 @@
 """The mail contract over HTTP, against a real Exim that is watched by the real process."""
 
-import contextlib
 import re
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
-from sqlalchemy import update
 
-from models.database import Database
 from models.mail.exim import Exim
-from models.mail.tables import host as host_table
-from tests.mail.exim_server import EximServer, Sink
-from tests.servers import RedisServer, System, wait_until
-
-PASSWORD = "correct horse"
-
-
-class MailSystem:
-    """The processes of the product on one machine, with an Exim to look after."""
-
-    def __init__(self, system: System, exim: EximServer, sink: Sink) -> None:
-        self.sink = sink
-        self.system = system
-        self.exim = exim
-        self.http = httpx.Client(base_url=system.url, timeout=20)
-        login = {"username": "admin", "password": PASSWORD}
-        self.http.post("/api/v1/auth/login", json=login).raise_for_status()
-
-    @contextlib.contextmanager
-    def as_user(self, role: str) -> Iterator[httpx.Client]:
-        """Open a client that is logged in as a user of a role."""
-        name = {"username": role, "password": PASSWORD}
-        self.http.post("/api/v1/auth/users", json={**name, "role": role})
-        with httpx.Client(base_url=self.system.url, timeout=20) as client:
-            client.post("/api/v1/auth/login", json=name).raise_for_status()
-            yield client
-
-    def listed(self, **query: Any) -> dict[str, Any]:
-        answer = self.http.get("/api/v1/queue", params=query)
-        assert answer.status_code == 200, answer.text
-        body = answer.json()
-        assert body["success"] is True
-        return dict(body)
-
-    def ids(self, **query: Any) -> list[str]:
-        return [each["id"] for each in self.listed(**query)["data"]["messages"]]
-
-    def is_alive(self) -> bool:
-        """Say whether the one host shows life."""
-        [host] = self.http.get("/api/v1/queue/hosts").json()["data"]["hosts"]
-        return bool(host["alive"])
-
-    def let_be_silent(self) -> None:
-        """Let the one host have been silent for long."""
-        database = Database(self.system.database_url, connections_max=4, timeout_s=10)
-        with database.begin() as connection:
-            connection.execute(update(host_table).values(seen_at_ms=1))
-        database.close()
-        assert not self.is_alive()
-
-    def wait_for(self, *message_ids: str) -> None:
-        """Wait until the list has these messages and no others."""
-        wait_until(lambda: set(self.ids(per_page=100)) == set(message_ids), "the list is current")
-
-
-@pytest.fixture(scope="module")
-def running(
-    backend: str,  # noqa: ARG001  # the database that all of this runs on
-    new_database_url: Callable[[], str],
-    new_folder: Callable[[str], Path],
-    exim_server: EximServer,
-    sink: Sink,
-) -> Iterator[MailSystem]:
-    """API, worker and mail-watch, started once for each database."""
-    with contextlib.ExitStack() as stack:
-        redis_server = stack.enter_context(RedisServer(new_folder("r")))
-        system = System(
-            new_folder("y"),
-            database_url=new_database_url(),
-            redis_url=redis_server.url,
-            processes=("api", "worker"),
-            settings={
-                "ADMIN_PASSWORD": PASSWORD,
-                "EXIM": " ".join(exim_server.command),
-                "MAIL_ANSWER_S": "3",
-            },
-        )
-        system.__enter__()
-        stack.push(system)
-        system.start("mail-watch", command=("api.cli", "mail-watch", "--host", "mx1"))
-        made = MailSystem(system, exim_server, sink)
-        stack.callback(made.http.close)
-        hosts = lambda: made.http.get("/api/v1/queue/hosts").json()["data"]["hosts"]  # noqa: E731
-        wait_until(hosts, "a host is known", process=system.running["mail-watch"])
-        yield made
-
-
-@pytest.fixture
-def mail(running: MailSystem, exim: EximServer) -> MailSystem:
-    """The running system, its queue empty."""
-    running.wait_for()
-    assert exim is running.exim
-    return running
+from tests.mail.mail_system import MailSystem
+from tests.servers import wait_until
 
 
 def test_list_is_as_the_contract_says(mail: MailSystem) -> None:

@@ -1,0 +1,331 @@
+"""What the resources of the logs answer, in the envelope of the contract's house."""
+
+import csv
+import io
+import math
+from collections.abc import Iterable, Sequence
+from typing import Final
+
+from msgspec import UNSET, Struct, UnsetType
+
+from api.mail.bodies import MailMeta
+from api.mail.log_queries import MailLogCriteria
+from models.clock import iso_utc
+from models.mail.log_lines import STATUSES, Event
+from models.mail.log_views import Aggregations, Kept, LoggedLine, LogPage, LogSource
+
+# Who is silent for longer is taken to be down.
+_SILENT_MS_MAX: Final = 60_000
+_COLUMNS: Final = (
+    *("id", "timestamp", "mail_host", "message_id", "event", "status", "sender", "recipients"),
+    *("host", "ip_address", "size", "error_code", "error_text", "raw_line"),
+)
+
+
+class MailLogEntry(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A line of a main log; what it does not tell is left out."""
+
+    id: int
+    timestamp: str
+    message_id: str = ""
+    log_type: str | UnsetType = UNSET
+    event: str | UnsetType = UNSET
+    host: str = ""
+    ip_address: str = ""
+    sender: str = ""
+    recipients: Sequence[str] = ()
+    size: int | None = None
+    status: str = ""
+    error_code: str = ""
+    error_text: str = ""
+    raw_line: str | UnsetType = UNSET
+    mail_host: str | UnsetType = UNSET
+    created_at: str | UnsetType = UNSET
+
+
+class MailNamedCount(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """How often a sender or host is there."""
+
+    sender: str = ""
+    host: str = ""
+    count: int | UnsetType = UNSET
+
+
+class MailLogAggregations(Struct, frozen=True, kw_only=True):
+    """What the newest 10,000 of the lines found are."""
+
+    event_counts: dict[str, int]
+    log_type_counts: dict[str, int]
+    status_counts: dict[str, int]
+    hourly_distribution: dict[str, int]
+    top_senders: list[MailNamedCount]
+    top_hosts: list[MailNamedCount]
+
+
+class MailLogData(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A page of lines; `criteria` is what was searched for."""
+
+    entries: list[MailLogEntry] | UnsetType = UNSET
+    search_time: str | UnsetType = UNSET
+    aggregations: MailLogAggregations | UnsetType = UNSET
+    criteria: MailLogCriteria | None = None
+
+
+class MailLogAnswer(Struct, frozen=True, kw_only=True):
+    """A page of lines."""
+
+    success: bool = True
+    data: MailLogData
+    meta: MailMeta
+
+
+class MailTailData(Struct, frozen=True, kw_only=True):
+    """The newest lines; `last_id` is what to ask behind the next time."""
+
+    entries: list[MailLogEntry]
+    last_id: int
+    message: str
+    filters: dict[str, str]
+
+
+class MailTailAnswer(Struct, frozen=True, kw_only=True):
+    """The newest lines."""
+
+    success: bool = True
+    data: MailTailData
+
+
+class MailExportData(Struct, frozen=True, kw_only=True):
+    """Lines to take away."""
+
+    format: str
+    entries: list[MailLogEntry]
+    total_count: int
+    export_time: str
+    search_time: str
+
+
+class MailExportAnswer(Struct, frozen=True, kw_only=True):
+    """Lines to take away."""
+
+    success: bool = True
+    data: MailExportData
+
+
+class MailPeriodBody(Struct, frozen=True, kw_only=True):
+    """From when to when."""
+
+    start: str
+    end: str
+
+
+class MailLogStatistics(Struct, frozen=True, kw_only=True):
+    """How many lines there are of each kind."""
+
+    period: MailPeriodBody
+    total_entries: int
+    by_log_type: dict[str, int]
+    by_event: dict[str, int]
+
+
+class MailLogStatisticsAnswer(Struct, frozen=True, kw_only=True):
+    """How many lines there are of each kind."""
+
+    success: bool = True
+    data: MailLogStatistics
+
+
+class MailLogSourceBody(Struct, frozen=True, kw_only=True):
+    """How a host's log is read."""
+
+    host: str
+    path: str
+    running: bool
+    last_seen: str
+    lines_read: int
+    error: str
+
+
+class MailLogService(Struct, frozen=True, kw_only=True):
+    """Whether all logs are read."""
+
+    running: bool
+    hosts: list[MailLogSourceBody]
+
+
+class MailLogServiceAnswer(Struct, frozen=True, kw_only=True):
+    """Whether all logs are read."""
+
+    success: bool = True
+    data: MailLogService
+
+
+class MailLogHistoryData(Struct, frozen=True):
+    """What the logs say of a message."""
+
+    message_id: str
+    history: list[MailLogEntry]
+
+
+class MailLogHistoryAnswer(Struct, frozen=True, kw_only=True):
+    """What the logs say of a message."""
+
+    success: bool = True
+    data: MailLogHistoryData
+
+
+class MailSimilarData(Struct, frozen=True):
+    """Other messages of the same sender."""
+
+    message_id: str
+    similar_messages: list[MailLogEntry]
+    count: int
+
+
+class MailSimilarAnswer(Struct, frozen=True, kw_only=True):
+    """Other messages of the same sender."""
+
+    success: bool = True
+    data: MailSimilarData
+
+
+class MailTriggered(Struct, frozen=True, kw_only=True):
+    """That the logs were put together anew."""
+
+    message: str
+    start_time: str
+    end_time: str
+    updated: int
+
+
+class MailTriggeredAnswer(Struct, frozen=True, kw_only=True):
+    """That the logs were put together anew."""
+
+    success: bool = True
+    data: MailTriggered
+
+
+def entry(logged: LoggedLine) -> MailLogEntry:
+    """Return a line as a list shows it."""
+    line = logged.line
+    at = iso_utc(line.at_ms)
+    return MailLogEntry(
+        id=logged.id,
+        timestamp=at,
+        message_id=line.message_id,
+        log_type="main",
+        event=line.event.value,
+        host=line.remote,
+        ip_address=line.address,
+        sender=line.sender,
+        recipients=line.recipients or ((line.recipient,) if line.recipient else ()),
+        size=line.size_bytes,
+        status=STATUSES.get(line.event, ""),
+        error_code=line.code if line.error else "",
+        error_text=line.error,
+        raw_line=line.text,
+        mail_host=logged.host,
+        created_at=at,
+    )
+
+
+def entries(found: Iterable[LoggedLine]) -> list[MailLogEntry]:
+    """Return lines as a list shows them."""
+    return [entry(each) for each in found]
+
+
+def log_meta(page: LogPage, number: int, per_page: int) -> MailMeta:
+    """Return which page of how many it is."""
+    return MailMeta(number, per_page, page.total, math.ceil(page.total / per_page))
+
+
+def aggregations(found: Aggregations) -> MailLogAggregations:
+    """Return what the lines are, by kinds."""
+    total = sum(found.events.values())
+    statuses: dict[str, int] = {}
+    for event, count in found.events.items():
+        if status := STATUSES.get(Event(event)):
+            statuses[status] = count
+    return MailLogAggregations(
+        event_counts=found.events,
+        log_type_counts={"main": total} if total else {},
+        status_counts=statuses,
+        hourly_distribution={iso_utc(at_ms): count for at_ms, count in sorted(found.hours.items())},
+        top_senders=[MailNamedCount(sender=name, count=count) for name, count in found.senders],
+        top_hosts=[MailNamedCount(host=name, count=count) for name, count in found.remotes],
+    )
+
+
+def period(from_ms: int, to_ms: int) -> MailPeriodBody:
+    """Return from when to when."""
+    return MailPeriodBody(start=iso_utc(from_ms), end=iso_utc(to_ms))
+
+
+def statistics(events: dict[str, int], from_ms: int, to_ms: int) -> MailLogStatistics:
+    """Return how many lines there are of each kind."""
+    total = sum(events.values())
+    return MailLogStatistics(
+        period=period(from_ms, to_ms),
+        total_entries=total,
+        by_log_type={"main": total} if total else {},
+        by_event=events,
+    )
+
+
+def service_status(sources: Sequence[LogSource], *, now_ms: int) -> MailLogService:
+    """Return whether all logs are read; without a host none is."""
+    hosts = [
+        MailLogSourceBody(
+            host=each.host,
+            path=each.path,
+            running=not each.trouble and now_ms - each.seen_at_ms <= _SILENT_MS_MAX,
+            last_seen=iso_utc(each.seen_at_ms),
+            lines_read=each.lines,
+            error=each.trouble,
+        )
+        for each in sources
+    ]
+    return MailLogService(running=bool(hosts) and all(each.running for each in hosts), hosts=hosts)
+
+
+def retention(kept: Kept, *, keep_s: int, lines_max: int) -> "MailRetention":
+    """Return what is kept, and for how long."""
+    return MailRetention(
+        config=MailRetentionConfig(log_retention_days=keep_s / 86_400, log_entries_max=lines_max),
+        current_counts={"log_entries": kept.lines},
+        oldest_entry=None if kept.oldest_at_ms is None else iso_utc(kept.oldest_at_ms),
+        newest_entry=None if kept.newest_at_ms is None else iso_utc(kept.newest_at_ms),
+    )
+
+
+class MailRetentionConfig(Struct, frozen=True, kw_only=True):
+    """For how long lines are kept, and how many."""
+
+    log_retention_days: float
+    log_entries_max: int
+
+
+class MailRetention(Struct, frozen=True, kw_only=True):
+    """What is kept."""
+
+    config: MailRetentionConfig
+    current_counts: dict[str, int]
+    oldest_entry: str | None
+    newest_entry: str | None
+
+
+def as_csv(found: Iterable[LoggedLine]) -> str:
+    """Return lines as a table; a cell that a spreadsheet would reckon begins with an apostrophe."""
+    out = io.StringIO()
+    writer = csv.writer(out)
+    writer.writerow(_COLUMNS)
+    for logged in found:
+        row = entry(logged)
+        cells = [getattr(row, name) for name in _COLUMNS]
+        writer.writerow([_cell(" ".join(c) if isinstance(c, tuple) else c) for c in cells])
+    return out.getvalue()
+
+
+def _cell(value: object) -> str:
+    text = "" if value is None else str(value)
+    return f"'{text}" if text[:1] in set("=+-@\t\r") else text
