@@ -8,7 +8,7 @@ from msgspec import Meta, Struct
 from api.reading import Body
 from models.errors import InvalidError
 from models.mail.log_lines import STATUSES
-from models.mail.log_views import LogFilter, LogSortBy
+from models.mail.log_views import LogFilter
 
 PER_PAGE_DEFAULT: Final = 50
 PER_PAGE_MAX: Final = 100
@@ -94,7 +94,7 @@ class MailLogQuery(MailLogFilterQuery, frozen=True, kw_only=True):
 
     page: int = 1
     per_page: int = PER_PAGE_DEFAULT
-    sort_by: LogSortBy = LogSortBy.TIMESTAMP
+    sort_by: Literal["timestamp", "message_id", "event", "sender", "size"] = "timestamp"
     sort_order: _Order = "desc"
 
 

@@ -66,7 +66,7 @@ class LogsResource(LogResource):
         page, per_page = log_page_of(query)
         found = await self._service.page(
             query.filter(),
-            sort_by=query.sort_by,
+            sort_by=LogSortBy(query.sort_by),
             descending=query.sort_order == "desc",
             page=page,
             per_page=per_page,
