@@ -55,6 +55,11 @@ FILES: Final = (
     "app/start.js",
     "app/texts.js",
     "app/theme.js",
+    "app/ticket.css",
+    "app/ticket.js",
+    "app/ticket_feedback.js",
+    "app/ticket_tell.js",
+    "app/ticket_worker.js",
     "app/wait.js",
     "icon.svg",
 )

@@ -15,6 +15,7 @@ from api.live.tail import StreamTail
 from api.metrics import RequestMetrics
 from api.pages import Facts
 from api.tickets import counters, halls, tickets
+from api.tickets.holder_page import TicketPage
 from api.tickets.live import TicketsLive
 from api.tickets.officer_page import OfficerFacts, OfficerPage
 from api.tickets.waiting import WaitingResource
@@ -97,6 +98,8 @@ class Tickets:
         """Serve the pages of staff and of who holds a ticket."""
         staff = OfficerFacts(self._access, self.service, self._now_ms)
         app.add_route("/officer", OfficerPage(about, staff))
+        holder = TicketPage(self.service, self._access.proxies, now_ms=self._now_ms)
+        app.add_route("/ticket/{public_id}", holder)
 
     async def run(self) -> None:
         """Bring what happens into the stream and from there to displays, until cancelled."""

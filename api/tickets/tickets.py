@@ -80,17 +80,12 @@ class TicketResource(_Resource):
     )
     async def on_get(self, req: Request, resp: Response, ticket_id: str) -> None:
         """Return a ticket by its id or by what its paper says, and how many are before it."""
-        known_as = int(ticket_id) if wire.is_id(ticket_id) else ticket_id
-        ticket, counter = await self._service.get(known_as)
         caller = await self._access.guard.caller_of(req)
-        ahead = wait_min = None
-        if ticket.status is Status.WAITING and not ticket.is_parked:
-            hall = await self._service.hall(now_ms=self._now_ms())
-            ahead, wait_min = _place(hall, ticket)
-        resp.set_header("Cache-Control", "no-store")
-        resp.data = wire.encode(
-            wire.view(ticket, counter, ahead=ahead, wait_min=wait_min, for_staff=is_staff(caller))
+        shown = await view_of(
+            self._service, ticket_id, for_staff=is_staff(caller), now_ms=self._now_ms()
         )
+        resp.set_header("Cache-Control", "no-store")
+        resp.data = wire.encode(shown)
 
     @operation(
         "Move a ticket",
@@ -204,6 +199,20 @@ class TransferResource(_Resource):
             now_ms=self._now_ms(),
         )
         resp.data = wire.encode(wire.moved(done))
+
+
+async def view_of(
+    service: TicketService, ticket_id: str, *, for_staff: bool, now_ms: int
+) -> wire.TicketView:
+    """Return a ticket as its page shows it, by its id or by what its paper says.
+
+    Raises TicketNotFoundError.
+    """
+    ticket, counter = await service.get(int(ticket_id) if wire.is_id(ticket_id) else ticket_id)
+    ahead = wait_min = None
+    if ticket.status is Status.WAITING and not ticket.is_parked:
+        ahead, wait_min = _place(await service.hall(now_ms=now_ms), ticket)
+    return wire.view(ticket, counter, ahead=ahead, wait_min=wait_min, for_staff=for_staff)
 
 
 def _place(hall: Hall, ticket: Ticket) -> tuple[int | None, int | None]:
