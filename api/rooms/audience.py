@@ -22,7 +22,7 @@ class Listener:
 
     __slots__ = (
         *("is_over", "last", "length", "own", "place", "position", "present", "room_id"),
-        *("token", "told_s"),
+        *("token", "told_s", "version"),
     )
 
     def __init__(self, room_id: str, token: str, own: Place) -> None:
@@ -34,6 +34,7 @@ class Listener:
         self.position = UNTOLD
         self.length = UNTOLD
         self.told_s = 0.0
+        self.version = UNTOLD  # of the room's settings
         self.present: Present | None = None  # until it is in, and after it went
         # The name and data of what is still to be said at the end, and whether it was said.
         self.last: tuple[str, bytes] | None = None

@@ -4,8 +4,9 @@ from typing import Final
 
 from api.live.packets import encode_json
 from models.errors import StanchionError, UnauthenticatedError
+from models.rooms.estimates import Estimate
 from models.rooms.refusals import PositionExpiredError, PositionNotFoundError
-from models.rooms.room import RoomNotFoundError
+from models.rooms.room import Room, RoomNotFoundError
 
 PLACE: Final = "position_update"
 ADMITTED: Final = "admitted"
@@ -22,15 +23,29 @@ TOKEN_EXPIRED: Final = encode_json({"reason": "token_expired"})
 
 
 def place_data(
-    position: int, length: int, wait_s: int | None, *, new_token: str | None = None
+    room: Room,
+    position: int,
+    length: int,
+    estimate: Estimate | None,
+    *,
+    new_token: str | None = None,
 ) -> bytes:
     """Return the data of `position_update`; a new token takes the place of the old one."""
     data: dict[str, object] = {
         "position": position,
         "queue_length": length,
-        "estimated_wait_seconds": wait_s,
+        "estimated_wait_seconds": None if estimate is None else estimate.seconds,
+        "estimate": range_of(estimate),
+        "queue_status": room.status.value,
     }
     return encode_json(data if new_token is None else {**data, "token": new_token})
+
+
+def range_of(estimate: Estimate | None) -> dict[str, int] | None:
+    """Return between what an estimate lies, nine times in ten; None: nobody can say."""
+    if estimate is None:
+        return None
+    return {"low_seconds": estimate.low, "high_seconds": estimate.high}
 
 
 def admitted_data(session_token: str, redirect_url: str) -> bytes:

@@ -4,7 +4,8 @@ import math
 from collections.abc import Callable
 from typing import Final
 
-from api.rooms.audience import Audience, Listener
+from api.rooms.audience import UNTOLD, Audience, Listener
+from models.rooms.estimates import Estimate
 from models.rooms.line_copy import LineCopy
 from models.rooms.rules import Place
 
@@ -28,15 +29,18 @@ class Hall:
         self.walked: object = None  # the line when its places were worked out last
         self.walk_s = 0.0  # when they may be again
         self.due_s = 0.0  # when somebody is to be told what changed before
-        self.waits: Final[dict[tuple[int, int], int | None]] = {}  # estimates, of one walk
+        self.waits: Final[dict[tuple[int, int], Estimate | None]] = {}  # estimates, of one walk
 
     def is_due(self, seen: object, now_s: float) -> bool:
         """Say whether to work out places: the line moved, or somebody could not be told before."""
         return now_s >= self.walk_s and (seen != self.walked or now_s >= self.due_s)
 
-    def walk(self, copy: LineCopy, now_s: float) -> tuple[list[Listener], list[Listener]]:
+    def walk(
+        self, copy: LineCopy, now_s: float, *, version: int = UNTOLD
+    ) -> tuple[list[Listener], list[Listener]]:
         """Return who is to be told of a new place now, and who does not wait any more.
 
+        Whoever heard of an older `version` of the room's settings is told again where they stand.
         The first have it noted already. A slow reader gets no more of what it has not read: the
         place that it hears next is the newest.
         """
@@ -49,7 +53,7 @@ class Hall:
             if not position:
                 gone.append(listener)
                 continue
-            if position != listener.position:
+            if position != listener.position or version != listener.version:
                 at_s = listener.told_s + _PAUSE_S
             elif length != listener.length:
                 at_s = listener.told_s + _REST_S
@@ -57,6 +61,7 @@ class Hall:
                 continue
             if at_s <= now_s and listener.present is not None and listener.present.keeps_up:
                 listener.position, listener.length = position, length
+                listener.version = version
                 news.append(listener)
             else:
                 self.due_s = min(self.due_s, max(at_s, self.walk_s))

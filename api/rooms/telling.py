@@ -29,6 +29,7 @@ from api.rooms.frames import (
 )
 from api.rooms.halls import Hall
 from models.errors import StanchionError, UnavailableError
+from models.rooms.estimates import Estimate
 from models.rooms.line_copy import LineCopy
 from models.rooms.refusals import PositionExpiredError
 from models.rooms.registry import Registry
@@ -154,7 +155,7 @@ class Teller:
         if not hall.is_due(seen, now_s):
             return
         hall.walked = seen
-        news, gone = hall.walk(copy, now_s)
+        news, gone = hall.walk(copy, now_s, version=room.version)
         self._send_off(hall, gone)
         for n, listener in enumerate(news, start=1):
             self._tell(listener, waits=hall.waits)
@@ -226,23 +227,23 @@ class Teller:
         listener: Listener,
         *,
         new_token: str | None = None,
-        waits: dict[tuple[int, int], int | None] | None = None,
+        waits: dict[tuple[int, int], Estimate | None] | None = None,
     ) -> None:
         """Tell somebody the place; `waits` remembers estimates of others who are told too."""
         room = self._registry.known(listener.room_id)
         if listener.present is None or room is None:  # it went a moment ago
             return
         listener.told_s = asyncio.get_running_loop().time()
+        listener.version = room.version
         at = listener.place.lane, _rounded(listener.position)
         if waits is None or at not in waits:
             line = self._sight.known_line(room.id)
             estimate = self._sight.estimate(room, line, listener.own, at[1])
-            wait_s = None if estimate is None else estimate.seconds
             if waits is not None:
-                waits[at] = wait_s
+                waits[at] = estimate
         else:
-            wait_s = waits[at]
-        data = place_data(listener.position, listener.length, wait_s, new_token=new_token)
+            estimate = waits[at]
+        data = place_data(room, listener.position, listener.length, estimate, new_token=new_token)
         listener.present.send(PLACE, data)
 
     # The last word -------------------------------------------------------------------------------

@@ -2,8 +2,10 @@
 
 import os
 import shutil
+import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from http.server import ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, Protocol
 from urllib.parse import urlsplit
@@ -12,7 +14,9 @@ import httpx
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
+from tests.browser.rooms import Rooms, Shop
 from tests.people.conftest import ADMIN_PASSWORD
+from tests.rooms.protected import ADMIN_KEY
 from tests.servers import RedisServer, System
 
 CHROMIUM = ("/usr/bin/chromium", "/usr/local/bin/chromium")
@@ -153,3 +157,38 @@ def open_page(browser: Browser, site: System) -> Iterator[OpenPage]:
     yield visit
     for context in contexts:
         context.close()
+
+
+@pytest.fixture(scope="session")
+def shop() -> Iterator[str]:
+    """The address of a site behind the rooms."""
+    with ThreadingHTTPServer(("127.0.0.1", 0), Shop) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+
+
+@pytest.fixture(scope="session")
+def hall(new_folder: Callable[[str], Path], migrated_file: Path) -> Iterator[System]:
+    """An API alone, which keeps admission going by itself."""
+    with (
+        RedisServer(new_folder("r")) as server,
+        System(
+            new_folder("y"),
+            database_url=new_database(new_folder, migrated_file),
+            redis_url=server.url,
+            processes=("api",),
+            settings={
+                "ADMIN_KEY": ADMIN_KEY,
+                "JOINS_PER_MINUTE_MAX": "10000",
+                "ROOM_ADMIN_PER_MINUTE_MAX": "100000",
+            },
+        ) as system,
+    ):
+        yield system
+
+
+@pytest.fixture
+def rooms(hall: System, shop: str, request: pytest.FixtureRequest) -> Rooms:
+    """Makes a room named after the test."""
+    return Rooms(hall, shop, request.node.name.removeprefix("test_"))

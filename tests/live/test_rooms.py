@@ -54,7 +54,9 @@ def test_first_frame_is_the_place(rooms: Hall, address: str) -> None:
     assert first["type"] == "position_update"
     assert first["data"]["position"] == 2
     assert first["data"]["queue_length"] == 2
-    assert set(first["data"]) == {"position", "queue_length", "estimated_wait_seconds"}
+    told = {"position", "queue_length", "estimated_wait_seconds", "estimate", "queue_status"}
+    assert set(first["data"]) == told
+    assert first["data"]["queue_status"] == "paused"
 
 
 def test_token_may_come_in_the_address_or_in_the_first_message(rooms: Hall) -> None:
@@ -111,8 +113,19 @@ def test_who_goes_first_by_priority_moves_the_others_back(rooms: Hall) -> None:
         assert position(client) == 2
 
 
+def test_change_of_the_room_is_told_though_nobody_moved(rooms: Hall) -> None:
+    room = rooms.paused()
+    with listen(rooms, room, rooms.join(room)["token"]) as client:
+        assert client.next("position_update")["data"]["queue_status"] == "paused"
+
+        rooms.set(room, status="maintenance")
+
+        told = client.next("position_update")["data"]
+        assert (told["queue_status"], told["position"]) == ("maintenance", 1)
+
+
 def test_heartbeat_keeps_a_place_and_an_open_socket_does_not(rooms: Hall) -> None:
-    room = rooms.paused(heartbeat_interval_seconds=1, heartbeat_timeout_seconds=2)
+    room = rooms.paused(heartbeat_interval_seconds=1, heartbeat_timeout_seconds=5)
     silent, alive = (rooms.join(room)["token"] for _ in range(2))
     with listen(rooms, room, silent) as first, listen(rooms, room, alive) as second:
         assert (position(first), position(second)) == (1, 2)

@@ -11,8 +11,20 @@ import { isAway } from "./live.js";
 const LOOK_EVERY_S = 20;
 const PATIENCE_MS = 8_000;
 const PAUSES_S = [2, 4, 8, 15];
-const HOLDING = new Set(["waiting", "paused", "early", "maintenance", "failing"]);
+const HOLDING = new Set(["waiting", "paused", "early", "maintenance", "closed", "failing"]);
 const RETRYING = new Set(["joining", "full", "limited"]);
+
+const STATES = { paused: "paused", maintenance: "maintenance", closed: "closed" };
+
+/** What a place is in by what the room does, while nothing else is known of it. */
+function stateOf(status, view) {
+  if (status === undefined) return view.state === "failing" ? "waiting" : view.state;
+  return STATES[status] ?? (view.opens_in_seconds === null ? "waiting" : "early");
+}
+
+function rangeOf(estimate) {
+  return { low_seconds: estimate?.low_seconds ?? null, high_seconds: estimate?.high_seconds ?? null };
+}
 
 export class Line {
   /** `address` is the page's own path and query, `first` what the server put into it. */
@@ -212,8 +224,10 @@ export class Line {
   }
 
   hear({ type, data }) {
-    if (type === "position_update") this.step(data);
-    else if (type === "admitted" || type === "expired") this.look();
+    if (type === "position_update") {
+      isAway.value = false;
+      this.step(data);
+    } else if (type === "admitted" || type === "expired") this.look();
   }
 
   /** Somebody ahead is gone, or time went on. */
@@ -223,15 +237,13 @@ export class Line {
       this.look();
       return;
     }
-    const low = told.estimated_wait_low_seconds;
-    const high = told.estimated_wait_high_seconds;
     this.view.value = {
       ...view,
-      state: view.state === "failing" ? "waiting" : view.state,
+      state: stateOf(told.queue_status, view),
       position: told.position ?? view.position,
       queue_length: told.queue_length ?? view.queue_length,
       token: told.token ?? view.token,
-      ...(low === undefined ? {} : { low_seconds: low, high_seconds: high }),
+      ...(told.estimate === undefined ? {} : rangeOf(told.estimate)),
     };
   }
 
