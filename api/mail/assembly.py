@@ -11,14 +11,16 @@ from falcon.asgi import App
 from api.access import Access
 from api.enqueue import TaskSender
 from api.live.broadcaster import WakeListener
-from api.mail import acting, logs, queue
+from api.mail import acting, logs, notes, queue, traces
 from api.mail.acting import ActingRoom
 from api.mail.logs import LogRoom
+from api.mail.notes import NoteRoom
 from api.mail.queue import Room
 from models.database import Database
 from models.errors import UnavailableError
 from models.mail.acts import Acts
 from models.mail.log_service import LogService
+from models.mail.note_service import NoteService
 from models.mail.operations import Order
 from models.mail.rules import Action, task_queue_of
 from models.mail.service import MailService
@@ -26,6 +28,7 @@ from models.settings import Settings
 
 _PATH: Final = "/api/v1/queue"
 _LOGS: Final = "/api/v1/logs"
+_MESSAGES: Final = "/api/v1/messages"
 _DOMAIN: Final = "mail"
 _ACT: Final = "mail_host.act"
 _ACTIONS: Final = (Action.DELIVER, Action.FREEZE, Action.THAW)
@@ -72,6 +75,9 @@ class Mail:
         self._logs: Final = LogRoom(
             service=LogService(database), body_bytes_max=settings.body_bytes_max, now_ms=now_ms
         )
+        self._notes: Final = NoteRoom(
+            service=NoteService(database), body_bytes_max=settings.body_bytes_max, now_ms=now_ms
+        )
         self._acting: Final = ActingRoom(
             acts=self._acts,
             proxies=access.proxies,
@@ -101,7 +107,7 @@ class Mail:
                 (f"{_PATH}/actions/{action.value}", acting.ActionResource(acts, action)),
                 (f"{_PATH}/{{message_id}}/{action.value}", acting.OneActionResource(acts, action)),
             ]
-        routes += self._log_routes()
+        routes += [*self._log_routes(), *self._message_routes()]
         for at, resource in routes:
             app.add_route(at, resource)
         return routes
@@ -118,6 +124,25 @@ class Mail:
             (f"{_LOGS}/correlation/trigger", logs.LogCorrelationResource(room)),
             (f"{_LOGS}/messages/{{message_id}}/history", logs.LogHistoryResource(room)),
             (f"{_LOGS}/messages/{{message_id}}/similar", logs.LogSimilarResource(room)),
+        ]
+
+    def _message_routes(self) -> list[tuple[str, object]]:
+        room, note_room, at = self._logs, self._notes, f"{_MESSAGES}/{{message_id}}"
+        return [
+            (f"{at}/trace", traces.TraceResource(room)),
+            (f"{at}/delivery-trace", traces.DeliveryTraceResource(room)),
+            (f"{at}/timeline", traces.TimelineResource(room)),
+            (f"{at}/threaded-timeline", traces.ThreadsResource(room, note_room.service)),
+            (f"{at}/retry-schedule", traces.RetriesResource(room)),
+            (f"{at}/delivery-stats", traces.DeliveryStatsResource(room)),
+            (f"{at}/recipients/{{recipient}}/history", traces.RecipientResource(room)),
+            (f"{_LOGS}/messages/{{message_id}}/correlation", traces.CorrelationResource(room)),
+            ("/api/v1/delivery-attempts/{attempt_id}", traces.AttemptResource(room)),
+            (f"{at}/notes", notes.NotesResource(note_room)),
+            (f"{at}/notes/{{note_id}}", notes.OneNoteResource(note_room)),
+            (f"{at}/tags", notes.TagsResource(note_room)),
+            (f"{at}/tags/{{tag_id}}", notes.OneTagResource(note_room)),
+            ("/api/v1/tags/popular", notes.PopularTagsResource(note_room)),
         ]
 
     def run(self) -> Coroutine[Any, Any, None]:

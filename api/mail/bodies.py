@@ -43,6 +43,7 @@ class MailMessageBody(Struct, frozen=True, kw_only=True):
     queue: str
     is_delivering: bool
     last_attempt: str | None
+    next_retry: str | None
     last_error: str | None
 
 
@@ -159,6 +160,7 @@ class MailDetailsData(Struct, frozen=True, kw_only=True):
     status: str
     retry_count: int
     last_attempt: str | None
+    next_retry: str | None
     last_error: str | None
     envelope: MailEnvelopeBody
     delivered: Sequence[str]
@@ -253,6 +255,7 @@ def message_body(hosted: HostedMail, *, now_ms: int) -> MailMessageBody:
         queue=mail.queue,
         is_delivering=mail.is_delivering,
         last_attempt=_iso_or_none(mail.last_attempt_at_ms),
+        next_retry=_iso_or_none(hosted.next_at_ms),
         last_error=mail.last_error or None,
     )
 
@@ -311,6 +314,7 @@ def details_data(hosted: HostedMail) -> MailDetailsData:
         status=mail.status.value,
         retry_count=mail.attempts,
         last_attempt=_iso_or_none(mail.last_attempt_at_ms),
+        next_retry=_iso_or_none(hosted.next_at_ms),
         last_error=mail.last_error or None,
         envelope=MailEnvelopeBody(
             sender=mail.sender or "<>",

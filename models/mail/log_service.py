@@ -34,6 +34,20 @@ class LineNotFoundError(NotFoundError):
         return "Delivery attempt not found"
 
 
+class RecipientNotFoundError(NotFoundError):
+    """The message is not for this recipient, as far as its log tells."""
+
+    code = "mail_recipient_not_found"
+
+    def __init__(self, message_id: str, recipient: str) -> None:
+        super().__init__(message_id, recipient)
+        self.message_id = message_id
+        self.recipient = recipient
+
+    def __str__(self) -> str:
+        return "Recipient not found for this message"
+
+
 class LogService:
     """The main logs of all hosts, as far as they are kept."""
 
@@ -171,7 +185,7 @@ class LogService:
             trace = trace_of(
                 message_id,
                 lines,
-                mail.mail if mail else None,
+                mail,
                 next_at_ms=next_at_ms.get((mail.host, message_id)) if mail else None,
             )
             return trace, audit.page(connection, target=message_id, count=_DEEDS_MAX)

@@ -9,7 +9,7 @@ from models import audit
 from models.database import Database
 from models.mail.filters import MailFilter, SortBy
 from models.mail.rules import MessageIdTakenError, MessageNotFoundError, check_message_id
-from models.mail.statements import lists, samples
+from models.mail.statements import lists, retries, samples
 from models.mail.views import Host, HostedMail, MailPage, Totals, Trend, trend_of
 
 _HOUR_MS: Final = 3_600_000
@@ -35,15 +35,16 @@ class MailService:
         """Return a page of the messages that a filter finds, pages counted from 1."""
 
         def read(connection: Connection) -> MailPage:
+            found = lists.page(
+                connection,
+                wanted,
+                sort_by=sort_by,
+                descending=descending,
+                offset=(page - 1) * per_page,
+                limit=per_page,
+            )
             return MailPage(
-                mails=lists.page(
-                    connection,
-                    wanted,
-                    sort_by=sort_by,
-                    descending=descending,
-                    offset=(page - 1) * per_page,
-                    limit=per_page,
-                ),
+                mails=retries.with_next(connection, found),
                 total=lists.count_found(connection, wanted),
                 totals=lists.totals(connection),
             )
@@ -57,7 +58,9 @@ class MailService:
         several hosts have one of this id and none is named.
         """
         check_message_id(message_id)
-        found = await self._database.read(lambda connection: lists.find(connection, [message_id]))
+        found = await self._database.read(
+            lambda connection: retries.with_next(connection, lists.find(connection, [message_id]))
+        )
         matching = [each for each in found if host in {None, each.host}]
         if not matching:
             raise MessageNotFoundError(message_id)

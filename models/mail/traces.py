@@ -7,6 +7,7 @@ from typing import Final
 from models.mail.log_lines import ATTEMPTS, Event
 from models.mail.log_views import LoggedLine
 from models.mail.rules import Mail, Status
+from models.mail.views import HostedMail
 
 _STATES: Final = {
     Event.DELIVERY: "delivered",
@@ -40,11 +41,16 @@ class Trace:
     message_id: str
     lines: tuple[LoggedLine, ...]
     recipients: tuple[RecipientTrace, ...]
-    mail: Mail | None = None  # None: it is in no queue any more
+    hosted: HostedMail | None = None  # None: it is in no queue any more
     arrived_at_ms: int | None = None
     sender: str = ""
     size_bytes: int | None = None
     delivery_ms: tuple[int, ...] = field(default=())  # how long each delivery took, from arrival
+
+    @property
+    def mail(self) -> Mail | None:
+        """Return the message as its queue has it now."""
+        return None if self.hosted is None else self.hosted.mail
 
     def count(self, state: str) -> int:
         """Return how many recipients are in a state."""
@@ -73,11 +79,12 @@ class Trace:
 def trace_of(
     message_id: str,
     lines: Sequence[LoggedLine],
-    mail: Mail | None,
+    hosted: HostedMail | None,
     *,
     next_at_ms: Mapping[str, int] | None = None,
 ) -> Trace:
     """Put a message's lines, the oldest first, together with what its queue says of it now."""
+    mail = None if hosted is None else hosted.mail
     arrival = next((each.line for each in lines if each.line.event is Event.ARRIVAL), None)
     arrived_at_ms = arrival.at_ms if arrival else mail.received_at_ms if mail else None
     recipients = tuple(
@@ -88,7 +95,7 @@ def trace_of(
         message_id=message_id,
         lines=tuple(lines),
         recipients=recipients,
-        mail=mail,
+        hosted=hosted,
         arrived_at_ms=arrived_at_ms,
         sender=(arrival.sender if arrival else "") or (mail.sender or "<>" if mail else ""),
         size_bytes=mail.size_bytes if mail else arrival.size_bytes if arrival else None,

@@ -17,6 +17,7 @@ class HostedMail:
 
     host: str
     mail: Mail
+    next_at_ms: int | None = None  # when the first open recipient is tried; None: no hint tells
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

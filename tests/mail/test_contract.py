@@ -44,6 +44,7 @@ def test_list_is_as_the_contract_says(mail: MailSystem) -> None:
         "queue": "",
         "is_delivering": False,
         "last_attempt": None,
+        "next_retry": None,
         "last_error": None,
     }
 

@@ -1,5 +1,6 @@
 """When messages are tried again, by the hints of the hosts' Exims."""
 
+import dataclasses
 from collections.abc import Iterable, Sequence
 from typing import Final
 
@@ -51,7 +52,12 @@ def next_of(
     if not wanted:
         return {}
     addresses = _addresses(connection, waiting)
-    due = _due(connection, {key for keys in wanted.values() for key in keys}, addresses.values())
+    due = _due(
+        connection,
+        {each.host for each in waiting},
+        {key for keys in wanted.values() for key in keys},
+        addresses.values(),
+    )
     found: dict[tuple[str, str], dict[str, int]] = {}
     for (host, message_id, recipient), keys in wanted.items():
         moments = [due[host, key] for key in keys if (host, key) in due]
@@ -65,6 +71,16 @@ def next_of(
             # Exim waits for each of them.
             found.setdefault((host, message_id), {})[recipient] = max(moments)
     return found
+
+
+def with_next(connection: Connection, mails: Sequence[HostedMail]) -> list[HostedMail]:
+    """Return messages with the moment at which the first of their open recipients is tried."""
+    due = next_of(connection, mails)
+    moments = [due.get((each.host, each.mail.message_id), {}).values() for each in mails]
+    return [
+        dataclasses.replace(each, next_at_ms=min(found, default=None))
+        for each, found in zip(mails, moments, strict=True)
+    ]
 
 
 def _addresses(
@@ -81,14 +97,15 @@ def _addresses(
 
 
 def _due(
-    connection: Connection, keys: Iterable[str], addresses: Iterable[str]
+    connection: Connection, hosts: Iterable[str], keys: Iterable[str], addresses: Iterable[str]
 ) -> dict[tuple[str, str], int]:
     """Return when keys are due, by host; hosts as `T address` with the message's id if it has."""
     some = sorted({_storable(key) for key in keys})[:_KEYS_MAX]
-    hosts = sorted(set(addresses))[:_KEYS_MAX]
+    others = sorted(set(addresses))[:_KEYS_MAX]
     rows = connection.execute(
         select(retry.c.host, retry.c.key, retry.c.address, retry.c.next_at_ms).where(
-            or_(retry.c.key.in_(some), and_(retry.c.address != "", retry.c.address.in_(hosts)))
+            retry.c.host.in_(sorted(hosts)),
+            or_(retry.c.key.in_(some), and_(retry.c.address != "", retry.c.address.in_(others))),
         )
     )
     found: dict[tuple[str, str], int] = {}
