@@ -17,7 +17,7 @@ from api.pages import Facts
 from api.tickets import counters, halls, tickets
 from api.tickets.holder_page import TicketPage
 from api.tickets.live import TicketsLive
-from api.tickets.officer_page import OfficerFacts, OfficerPage
+from api.tickets.staff_pages import HallPage, OfficerPage, StaffFacts
 from api.tickets.waiting import WaitingResource
 from models.database import Database
 from models.errors import UnavailableError
@@ -96,8 +96,9 @@ class Tickets:
 
     def add_pages(self, app: App[Any, Any], about: Facts) -> None:
         """Serve the pages of staff and of who holds a ticket."""
-        staff = OfficerFacts(self._access, self.service, self._now_ms)
+        staff = StaffFacts(self._access, self.service, self._now_ms)
         app.add_route("/officer", OfficerPage(about, staff))
+        app.add_route("/ops/tickets", HallPage(about, staff))
         holder = TicketPage(self.service, self._access.proxies, now_ms=self._now_ms)
         app.add_route("/ticket/{public_id}", holder)
 

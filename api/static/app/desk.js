@@ -4,11 +4,11 @@
 
 import { batch, signal } from "@preact/signals";
 
+import { ask, Refusal } from "./ask.js";
 import { followCounter } from "./hall_line.js";
 import { isAway } from "./live.js";
 import { text } from "./texts.js";
 
-const PATIENCE_MS = 8_000;
 // Many things happen at once when somebody is called: they are looked at together.
 const GATHER_MS = 120;
 const REFUSED = new Set([
@@ -21,17 +21,6 @@ const REFUSED = new Set([
   "unauthorized_counter",
 ]);
 const DRAFT = "stanchion_notes_";
-
-/** A refusal in the server's words. */
-class Refusal extends Error {
-  constructor(status, body, retryAfterS) {
-    super(body.message ?? body.error ?? String(status));
-    this.status = status;
-    this.code = body.error;
-    this.details = body.details ?? {};
-    this.retryAfterS = retryAfterS;
-  }
-}
 
 export class Desk {
   constructor() {
@@ -207,17 +196,4 @@ export class Desk {
   refuse(sentence) {
     this.notice.value = { kind: "refusal", sentence };
   }
-}
-
-/** Ask the server; raises Refusal, or what fetch raises when nobody answers. */
-export async function ask(method, path, body) {
-  const answer = await fetch(path, {
-    method,
-    headers: body ? { "Content-Type": "application/json" } : {},
-    body: body && JSON.stringify(body),
-    signal: AbortSignal.timeout(PATIENCE_MS),
-  });
-  const told = await answer.json().catch(() => ({}));
-  if (!answer.ok) throw new Refusal(answer.status, told, Number(answer.headers.get("Retry-After")));
-  return told;
 }

@@ -1,4 +1,4 @@
-// What happens at one counter of the hall, by Socket.IO at `/ws/queue`.
+// What happens at one counter or at all of them, by Socket.IO at `/ws/queue`.
 //
 // The library goes on by itself after a lost connection, and the server says what was missed.
 
@@ -16,8 +16,17 @@ const PATIENCE_MS = 8_000;
  * @param {{onState: (list: object) => void, onChange: (name: string, data: object) => void}} told
  * @returns {{state: () => Promise<object>, close: () => void}}
  */
-export function followCounter(counterId, { onState, onChange }) {
-  const socket = io("/ws/queue", { query: { counter_id: counterId }, reconnectionDelayMax: 15_000 });
+export function followCounter(counterId, told) {
+  return follow({ counter_id: counterId }, told, ["subscribe-counter", { counter_id: counterId }]);
+}
+
+/** Follow all counters; as `followCounter`. */
+export function followHall(told) {
+  return follow({}, told, ["unsubscribe-counter", {}]);
+}
+
+function follow(query, { onState, onChange }, question) {
+  const socket = io("/ws/queue", { query, reconnectionDelayMax: 15_000 });
   socket.on("connect", () => {
     isAway.value = false;
   });
@@ -35,8 +44,7 @@ export function followCounter(counterId, { onState, onChange }) {
 
   return {
     /** Ask how it is now; raises when nobody answers. */
-    state: () =>
-      socket.timeout(PATIENCE_MS).emitWithAck("subscribe-counter", { counter_id: counterId }),
+    state: () => socket.timeout(PATIENCE_MS).emitWithAck(...question),
     close: () => socket.close(),
   };
 }

@@ -3,7 +3,7 @@
 import { signal } from "@preact/signals";
 import { useEffect, useRef } from "preact/hooks";
 
-import { ask } from "./desk.js";
+import { ask } from "./ask.js";
 import { html } from "./html.js";
 import { clock } from "./officer_parts.js";
 import { number, text } from "./texts.js";

@@ -1,4 +1,4 @@
-"""`/officer`: the page at which somebody serves a counter."""
+"""The pages of staff: `/officer`, a counter, and `/ops/tickets`, the halls."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -16,8 +16,10 @@ from api.pages import Facts, Page
 from api.tickets.callers import is_staff, staff_of
 from api.tickets.hall_bodies import CounterView, counter_view
 from models.errors import UnauthenticatedError
+from models.people.rules import Role
 from models.tickets.service import TicketService
 
+_KEEPERS: Final = (Role.ADMIN, Role.SUPERVISOR)
 _encode: Final = msgspec.json.Encoder().encode
 
 
@@ -30,7 +32,7 @@ class Place(msgspec.Struct, frozen=True, kw_only=True):
 
 
 @dataclass(frozen=True, slots=True)
-class OfficerFacts:
+class StaffFacts:
     """What the page stands on beside what every page does."""
 
     access: Access
@@ -38,13 +40,10 @@ class OfficerFacts:
     now_ms: Callable[[], int]
 
 
-class OfficerPage(Page):
-    """`/officer`: who is not logged in is led to the log-in and back."""
+class StaffPage(Page):
+    """A page for users: who is not logged in is led to the log-in and back."""
 
-    name = "officer"
-    script = "officer.js"
-
-    def __init__(self, facts: Facts, about: OfficerFacts) -> None:
+    def __init__(self, facts: Facts, about: StaffFacts) -> None:
         super().__init__(facts, about.access.name_of, about.access.proxies)
         self._about: Final = about
 
@@ -56,6 +55,20 @@ class OfficerPage(Page):
             resp.set_header("Cache-Control", "no-store")
             return
         await super().on_get(req, resp)
+
+    async def _caller(self, req: Request) -> Caller | None:
+        """Return who is logged in; nobody is whose session is over."""
+        try:
+            return await self._about.access.callers.user_of(req)
+        except UnauthenticatedError:
+            return None
+
+
+class OfficerPage(StaffPage):
+    """`/officer`: a counter."""
+
+    name = "officer"
+    script = "officer.js"
 
     async def values(
         self, req: Request, language: Language, user_name: str | None
@@ -79,9 +92,21 @@ class OfficerPage(Page):
             "hidden_from_others": "" if may else "hidden",
         }
 
-    async def _caller(self, req: Request) -> Caller | None:
-        """Return who is logged in; nobody is whose session is over."""
-        try:
-            return await self._about.access.callers.user_of(req)
-        except UnauthenticatedError:
-            return None
+
+class HallPage(StaffPage):
+    """`/ops/tickets`: the halls, for supervisors and admins; the script asks for what it shows."""
+
+    name = "hall"
+    script = "hall_page.js"
+
+    async def values(
+        self, req: Request, language: Language, user_name: str | None
+    ) -> Mapping[str, str]:
+        """Return whether the caller may look after halls."""
+        del language, user_name
+        caller = await self._caller(req)
+        may = caller is not None and caller.user is not None and caller.user.role in _KEEPERS
+        return {
+            "hidden_from_staff": "hidden" if may else "",
+            "hidden_from_others": "" if may else "hidden",
+        }

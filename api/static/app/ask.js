@@ -1,0 +1,27 @@
+// Asking the server for something about tickets, and what it refuses.
+
+const PATIENCE_MS = 8_000;
+
+/** A refusal in the server's words. */
+export class Refusal extends Error {
+  constructor(status, body, retryAfterS) {
+    super(body.message ?? body.error ?? String(status));
+    this.status = status;
+    this.code = body.error;
+    this.details = body.details ?? {};
+    this.retryAfterS = retryAfterS;
+  }
+}
+
+/** Ask the server; raises Refusal, or what fetch raises when nobody answers. */
+export async function ask(method, path, body) {
+  const answer = await fetch(path, {
+    method,
+    headers: body ? { "Content-Type": "application/json" } : {},
+    body: body && JSON.stringify(body),
+    signal: AbortSignal.timeout(PATIENCE_MS),
+  });
+  const told = await answer.json().catch(() => ({}));
+  if (!answer.ok) throw new Refusal(answer.status, told, Number(answer.headers.get("Retry-After")));
+  return told;
+}

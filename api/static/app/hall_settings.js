@@ -1,0 +1,165 @@
+// What can be set in a hall: announcements, counters, procedures, opening hours. Each form sends one change.
+
+import { html } from "./html.js";
+import { text } from "./texts.js";
+
+const DAYS = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"];
+const POLICIES = ["interleave", "strict", "ageing", "fifo"];
+const SPANS = /^\s*(\d{2}:\d{2})\s*[-–]\s*(\d{2}:\d{2})\s*$/;
+
+export function Announcing({ onChange }) {
+  async function send(event) {
+    event.preventDefault();
+    const form = event.target;
+    const message = form.message.value.trim();
+    const english = form.message_en.value.trim();
+    const isDone = await onChange("POST", "/app/announcements", {
+      type: form.urgent.checked ? "emergency" : "system-message",
+      message,
+      ...(english && { message_en: english }),
+    });
+    if (isDone) form.reset();
+  }
+  return html`
+    <section aria-labelledby="announce">
+      <h2 id="announce">${text("hall.announce")}</h2>
+      <form class="fields" onSubmit=${send}>
+        <label>${text("hall.message")} <input name="message" required maxlength="500" /></label>
+        <label>${text("hall.message_en")} <input name="message_en" maxlength="500" /></label>
+        <label class="check"><input type="checkbox" name="urgent" /> ${text("hall.urgent")}</label>
+        <button class="copy" type="submit">${text("hall.say")}</button>
+      </form>
+    </section>
+  `;
+}
+
+export function Counters({ counters, onChange }) {
+  const path = (counter) => `/app/counters/${counter.id}`;
+  async function add(event) {
+    event.preventDefault();
+    const form = event.target;
+    if (await onChange("POST", "/app/counters", { name: form.name.value.trim() })) form.reset();
+  }
+  return html`
+    <section aria-labelledby="counters">
+      <h2 id="counters">${text("hall.counters")}</h2>
+      ${counters.map(
+        (each) => html`
+          <div class="row" key=${each.id} role="group" aria-label=${each.name}>
+            <label>${text("hall.name")}
+              <input key=${each.name} defaultValue=${each.name} maxlength="255" onChange=${(event) => onChange("PATCH", path(each), { name: event.target.value.trim() })} />
+            </label>
+            <label>${text("hall.policy")}
+              <select value=${each.policy} onChange=${(event) => onChange("PATCH", path(each), { policy: event.target.value })}>
+                ${POLICIES.map((policy) => html`<option key=${policy} value=${policy}>${text(`policy.${policy}`)}</option>`)}
+              </select>
+            </label>
+            <div class="acts">
+              ${each.status === "active" && html`<button type="button" class="copy" onClick=${() => onChange("POST", `${path(each)}/pause`, {})}>${text("hall.pause")}</button>`}
+              ${each.status === "paused" && html`<button type="button" class="copy" onClick=${() => onChange("PUT", `${path(each)}/resume`)}>${text("hall.resume")}</button>`}
+              <button type="button" class="quiet" onClick=${() => onChange("PATCH", path(each), { status: each.status === "offline" ? "active" : "offline" })}>
+                ${text(each.status === "offline" ? "hall.open" : "hall.close")}
+              </button>
+            </div>
+          </div>
+        `,
+      )}
+      <form class="row" onSubmit=${add}>
+        <label>${text("hall.new_counter")} <input name="name" required maxlength="255" /></label>
+        <button class="copy" type="submit">${text("hall.add")}</button>
+      </form>
+    </section>
+  `;
+}
+
+export function Procedures({ procedures, counters, onChange }) {
+  async function add(event) {
+    event.preventDefault();
+    const form = event.target;
+    const ids = [...form.querySelectorAll("[name=at]:checked")].map((each) => Number(each.value));
+    const isDone = await onChange("POST", "/app/procedures", {
+      name: form.name.value.trim(),
+      service_minutes: Number(form.minutes.value),
+      counter_ids: ids,
+    });
+    if (isDone) form.reset();
+  }
+  return html`
+    <section aria-labelledby="procedures">
+      <h2 id="procedures">${text("hall.procedures")}</h2>
+      <ul class="procedures">
+        ${procedures.map(
+          (each) => html`
+            <li key=${each.id}>
+              <span>${each.name}</span>
+              <span class="soft">${text("hall.takes", { n: each.service_minutes })} · ${each.counter_ids.length ? each.counters.map((one) => one.name).join(", ") : text("hall.anywhere")}</span>
+              <button type="button" class="quiet" onClick=${() => onChange("PATCH", `/app/procedures/${each.id}`, { is_active: !each.is_active })}>
+                ${text(each.is_active ? "hall.withdraw" : "hall.offer")}
+              </button>
+            </li>
+          `,
+        )}
+      </ul>
+      <form class="row" onSubmit=${add}>
+        <label>${text("hall.new_procedure")} <input name="name" required maxlength="255" /></label>
+        <label>${text("hall.service_minutes")} <input name="minutes" type="number" min="1" max="1440" value="8" required /></label>
+        <fieldset>
+          <legend>${text("hall.at")}</legend>
+          ${counters.map((each) => html`<label class="check" key=${each.id}><input type="checkbox" name="at" value=${each.id} /> ${each.name}</label>`)}
+        </fieldset>
+        <button class="copy" type="submit">${text("hall.add")}</button>
+      </form>
+    </section>
+  `;
+}
+
+/** Return the spans that somebody wrote, null if they are none: `08:00-11:30, 13:30-17:00`. */
+function spans(written) {
+  if (!written.trim()) return [];
+  const found = written.split(",").map((part) => SPANS.exec(part));
+  return found.every(Boolean) ? found.map(([, from, to]) => [from, to]) : null;
+}
+
+export function Hours({ branches, onChange }) {
+  function send(event, branch) {
+    event.preventDefault();
+    const form = event.target;
+    if (form.always.checked) return onChange("PATCH", `/app/branches/${branch.id}`, { opening: null });
+    const opening = {};
+    for (const day of DAYS) {
+      const found = spans(form[day].value);
+      form[day].setCustomValidity(found ? "" : text("hall.hours_form"));
+      if (!found) return form[day].reportValidity();
+      opening[day] = found;
+    }
+    return onChange("PATCH", `/app/branches/${branch.id}`, { opening });
+  }
+  return html`
+    <section aria-labelledby="opening">
+      <h2 id="opening">${text("hall.opening")}</h2>
+      <p>${text("hall.hours_form")}</p>
+      ${branches.map(
+        (branch) => html`
+          <form class="fields" key=${branch.id} aria-label=${branch.name} onSubmit=${(event) => send(event, branch)}>
+            <h3>${branch.name}</h3>
+            <label class="check"><input type="checkbox" name="always" defaultChecked=${branch.opening === null} /> ${text("hall.always")}</label>
+            <div class="days">
+              ${DAYS.map(
+                (day) => html`
+                  <label key=${day}>${text(`day.${day}`)}
+                    <input
+                      name=${day}
+                      defaultValue=${(branch.opening?.[day] ?? []).map((span) => span.join("-")).join(", ")}
+                      onInput=${(event) => event.target.setCustomValidity("")}
+                    />
+                  </label>
+                `,
+              )}
+            </div>
+            <button class="copy" type="submit">${text("hall.save")}</button>
+          </form>
+        `,
+      )}
+    </section>
+  `;
+}

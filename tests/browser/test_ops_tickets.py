@@ -1,0 +1,64 @@
+"""The halls as a supervisor sees them: load, and what can be set."""
+
+from collections.abc import Iterator
+
+import pytest
+from playwright.sync_api import expect
+
+from tests.browser.conftest import PHONE, OpenPage
+from tests.browser.hall import BrowserHall, log_in
+from tests.browser.test_looks import AXE
+from tests.servers import System
+
+pytestmark = pytest.mark.xdist_group("browser")
+
+
+@pytest.fixture
+def hall(counters_site: System) -> Iterator[BrowserHall]:
+    made = BrowserHall(counters_site.url)
+    yield made
+    made.close()
+
+
+def test_a_supervisor_sees_the_load_and_sets_up_a_hall(
+    open_page: OpenPage, counters_site: System, hall: BrowserHall
+) -> None:
+    counter_id = hall.counter("Quầy giám sát")
+    hall.officer("super01", None, role="supervisor")
+    page = open_page("/ops/tickets", of=counters_site, locale="en-GB").page
+    log_in(page, "super01")
+    row = page.get_by_role("row", name="Quầy giám sát")
+    expect(row.locator("td").nth(2)).to_have_text("0")
+
+    hall.take(counter_id)
+    hall.take(counter_id)
+    expect(row.locator("td").nth(2)).to_have_text("2")
+    hall.admin.post(f"/app/counters/{counter_id}/call-next").raise_for_status()
+    expect(row.locator("td").nth(1)).to_have_text("101")
+
+    page.get_by_label("New counter").fill("Quầy của trang")
+    page.get_by_role("button", name="Add").first.click()
+    made = page.get_by_role("group", name="Quầy của trang")
+    made.get_by_label("Who is next").select_option("strict")
+    made.get_by_role("button", name="Pause").click()
+    expect(page.get_by_role("row", name="Quầy của trang")).to_contain_text("On a break")
+    counters = hall.admin.get("/app/counters").json()["counters"]
+    [kept] = [each for each in counters if each["name"] == "Quầy của trang"]
+    assert (kept["policy"], kept["status"]) == ("strict", "paused")
+
+    page.get_by_label("New counter").fill("Quầy của trang")  # taken: it says so, nothing is lost
+    page.get_by_role("button", name="Add").first.click()
+    expect(page.get_by_role("alert")).not_to_be_empty()
+    expect(page.get_by_label("New counter")).to_have_value("Quầy của trang")
+    page.evaluate(AXE)
+    assert page.evaluate("async () => (await axe.run()).violations.map((each) => each.id)") == []
+
+
+def test_an_officer_is_told_whose_page_it_is(
+    open_page: OpenPage, counters_site: System, hall: BrowserHall
+) -> None:
+    hall.officer("curious01", hall.counter("Quầy tò mò"))
+    page = open_page("/ops/tickets", of=counters_site, viewport=PHONE).page
+    log_in(page, "curious01")
+
+    expect(page.locator("h1:visible")).to_have_text("This page is for supervisors")
