@@ -64,6 +64,13 @@ class ActivityBody(Struct, frozen=True):
     timestamp: int | float | None = None
 
 
+class EstimateRange(Struct, frozen=True):
+    """Between what the wait lies, nine times in ten."""
+
+    low_seconds: int
+    high_seconds: int
+
+
 class Enqueued(Struct, frozen=True, omit_defaults=True):
     """A place in the line; who is in already is told where to go."""
 
@@ -77,6 +84,8 @@ class Enqueued(Struct, frozen=True, omit_defaults=True):
     heartbeat_interval_seconds: int
     heartbeat_timeout_seconds: int
     expires_at: str
+    estimate: EstimateRange | UnsetType = UNSET
+    opens_at: str | UnsetType = UNSET  # of a room with an opening
     session_token: str | UnsetType = UNSET
     redirect_url: str | UnsetType = UNSET
     session_expires_at: str | UnsetType = UNSET
@@ -94,6 +103,8 @@ class Waiting(Struct, frozen=True):
     expires_at: str
     status: str = "waiting"
     admitted: bool = False
+    estimate: EstimateRange | UnsetType = UNSET
+    opens_at: str | UnsetType = UNSET
 
 
 class Admitted(Struct, frozen=True):
@@ -121,6 +132,7 @@ class Beat(Struct, frozen=True):
     token: str
     next_heartbeat_seconds: int
     status: str = "waiting"
+    estimate: EstimateRange | UnsetType = UNSET
 
 
 class BeatAdmitted(Struct, frozen=True):

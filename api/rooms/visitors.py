@@ -6,7 +6,7 @@ from http import HTTPStatus
 from typing import Final
 
 from falcon.asgi import Request, Response
-from msgspec import UNSET
+from msgspec import UNSET, UnsetType
 
 from api.caller import Proxies
 from api.operations import Answer, operation
@@ -212,6 +212,8 @@ def _enqueued(found: Whereabouts) -> wire.Enqueued:
         heartbeat_interval_seconds=wire.seconds(room.heartbeat_interval_ms),
         heartbeat_timeout_seconds=wire.seconds(room.heartbeat_timeout_ms),
         expires_at=wire.moment(visitor.expires_at_ms),
+        estimate=_range(found),
+        opens_at=_opens_at(found),
         session_token=UNSET if admitted is None else admitted.token,
         redirect_url=UNSET if admitted is None else room.target_url,
         session_expires_at=UNSET if admitted is None else wire.moment(admitted.expires_at_ms),
@@ -237,6 +239,8 @@ def _status(found: Whereabouts) -> wire.Waiting | wire.Admitted:
         estimated_wait_seconds=found.wait_s,
         token=visitor.token,
         expires_at=wire.moment(visitor.expires_at_ms),
+        estimate=_range(found),
+        opens_at=_opens_at(found),
     )
 
 
@@ -255,4 +259,15 @@ def _beat(found: Whereabouts) -> wire.Beat | wire.BeatAdmitted:
         estimated_wait_seconds=found.wait_s,
         token=visitor.token,
         next_heartbeat_seconds=wire.seconds(room.heartbeat_interval_ms),
+        estimate=_range(found),
     )
+
+
+def _range(found: Whereabouts) -> wire.EstimateRange | UnsetType:
+    estimate = found.estimate
+    return UNSET if estimate is None else wire.EstimateRange(estimate.low, estimate.high)
+
+
+def _opens_at(found: Whereabouts) -> str | UnsetType:
+    opens_at_ms = found.room.opens_at_ms
+    return UNSET if opens_at_ms is None else wire.moment(opens_at_ms)

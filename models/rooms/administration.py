@@ -11,6 +11,7 @@ from sqlalchemy.exc import IntegrityError
 from models import audit
 from models.audit import Actor, Change
 from models.database import Database
+from models.errors import InvalidError
 from models.events import Publisher
 from models.rooms import facts
 from models.rooms.mirror import Mirror
@@ -103,6 +104,7 @@ class Administration:
             was = _read(connection, room_id, lock=True)
             now = replace(was, **changes)
             check(now)
+            _check_opening(was, now, now_ms=now_ms)
             changed = [name for name in changes if getattr(was, name) != getattr(now, name)]
             if not changed:
                 return was, changed
@@ -141,6 +143,23 @@ def _read(connection: Connection, room_id: str, *, lock: bool = False) -> Room:
     if found is None:
         raise RoomNotFoundError(room_id)
     return found
+
+
+def _check_opening(was: Room, now: Room, *, now_ms: int) -> None:
+    """Raise InvalidError for a draw that changes once the room has opened.
+
+    Then places are drawn, or people wait in the order in which they came: neither is to be mixed.
+    """
+    is_opened = was.opens_at_ms is not None and was.opens_at_ms <= now_ms
+    if not is_opened or not (was.draw or now.draw):
+        return
+    faults = {
+        name: "Expected no change: the room has opened"
+        for name in ("opens_at_ms", "draw")
+        if getattr(was, name) != getattr(now, name)
+    }
+    if faults:
+        raise InvalidError(faults)
 
 
 def _shown(value: object) -> object:

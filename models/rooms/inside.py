@@ -78,6 +78,10 @@ class Inside:
         """
         try:
             room, found = await self._find(session_id)
+            if found.over:
+                raise SessionNotFoundError(session_id)
+            # First, so that nothing is done that nobody can find out about.
+            await self._note_end(room, session_id, reason, actor, now_ms=now_ms)
             call = scripts.end_session(room.id, found.place, reason=reason)
             ended = await scripts.run_async(self._client, call)
         except RedisAwayError as error:
@@ -89,6 +93,11 @@ class Inside:
             facts.DOMAIN,
             [facts.session_terminated(room.id, ended, position_id=position_id)],
         )
+        return ended
+
+    async def _note_end(
+        self, room: Room, session_id: str, reason: str, actor: Actor, *, now_ms: int
+    ) -> None:
         details = {"queue": room.id, "reason": reason}
         change = Change(action="session_terminated", target=session_id, details=details)
         try:
@@ -97,7 +106,6 @@ class Inside:
             )
         except UnavailableError as error:
             _log.error("session_end_not_noted", session_id=session_id, reason=str(error))
-        return ended
 
     async def _find(self, session_id: str) -> tuple[Room, Session]:
         # An id does not say of which room it is, and no list of all sessions is kept.

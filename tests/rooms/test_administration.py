@@ -118,6 +118,21 @@ async def test_every_setting_comes_back_from_the_database(house: House) -> None:
     )
 
 
+@pytest.mark.parametrize("changes", [{"opens_at_ms": NOW_MS + 9_000}, {"draw": False}])
+async def test_draw_is_not_changed_once_the_room_has_opened(
+    house: House, changes: dict[str, object]
+) -> None:
+    opening = replace(SALE, draw=True, opens_at_ms=NOW_MS + 1_000)
+    made = await house.rooms.create(opening, ACTOR, now_ms=NOW_MS)
+
+    with pytest.raises(InvalidError) as refused:
+        await house.rooms.change("sale", changes, ACTOR, now_ms=NOW_MS + 1_000)
+
+    assert list(refused.value.details) == list(changes)
+    assert await house.rooms.get("sale") == made
+    await house.rooms.change("sale", changes, ACTOR, now_ms=NOW_MS + 999)
+
+
 async def test_second_room_of_an_id_is_a_conflict(house: House) -> None:
     made = await house.rooms.create(SALE, ACTOR, now_ms=NOW_MS)
 

@@ -46,6 +46,7 @@ def test_enqueue_gives_a_place(hall: Hall) -> None:
     assert str(uuid.UUID(body["position_id"])) == body.pop("position_id")
     assert MOMENT.fullmatch(body.pop("expires_at"))
     assert isinstance(body.pop("estimated_wait_seconds"), int | None)
+    assert set(body.pop("estimate", {})) <= {"low_seconds", "high_seconds"}
     assert body == {
         "queue_id": room,
         "position": 1,
@@ -233,6 +234,7 @@ def test_status_of_who_waits(hall: Hall) -> None:
     assert answer.status_code == 200
     body = answer.json()
     assert isinstance(body.pop("estimated_wait_seconds"), int | None)
+    assert set(body.pop("estimate", {})) <= {"low_seconds", "high_seconds"}
     assert body == {
         "position_id": joined["position_id"],
         "queue_id": room,
@@ -294,6 +296,7 @@ def test_heartbeat_of_who_waits(hall: Hall) -> None:
     assert answer.status_code == 200
     body = answer.json()
     assert isinstance(body.pop("estimated_wait_seconds"), int | None)
+    assert set(body.pop("estimate", {})) <= {"low_seconds", "high_seconds"}
     assert body == {
         "position_id": joined["position_id"],
         "status": "waiting",
