@@ -202,6 +202,13 @@ def tail(settings: Settings, options: argparse.Namespace) -> int:
     return message_commands.tail(settings, options)
 
 
+def demo(settings: Settings, options: argparse.Namespace) -> int:
+    """Fill the house with counters, a room and messages to look at; a repeat adds no second."""
+    from api import demo_commands  # noqa: PLC0415
+
+    return demo_commands.demo(settings, options)
+
+
 def doctor(settings: Settings, options: argparse.Namespace) -> int:
     """Check everything that can be checked from here; 1 when something is at fault."""
     from api.doctor import Level, examine  # noqa: PLC0415
@@ -235,7 +242,7 @@ _COMMANDS: Final = {
     command.__name__.replace("_", "-"): command
     for command in (
         *(up, api, relay, worker, beat, flower, mail_watch, migrate),
-        *(user, key, messages, schedules, webhooks, rooms, tail, doctor, version),
+        *(user, key, messages, schedules, webhooks, rooms, tail, demo, doctor, version),
     )
 }
 _ANSWERS_PROGRAMS: Final = ("migrate", "doctor", "version")
