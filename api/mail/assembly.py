@@ -11,17 +11,19 @@ from falcon.asgi import App
 from api.access import Access
 from api.enqueue import TaskSender
 from api.live.broadcaster import WakeListener
-from api.mail import acting, logs, notes, queue, traces
+from api.mail import acting, logs, notes, queue, reports, traces
 from api.mail.acting import ActingRoom
 from api.mail.logs import LogRoom
 from api.mail.notes import NoteRoom
 from api.mail.queue import Room
+from api.mail.reports import ReportRoom
 from models.database import Database
 from models.errors import UnavailableError
 from models.mail.acts import Acts
 from models.mail.log_service import LogService
 from models.mail.note_service import NoteService
 from models.mail.operations import Order
+from models.mail.report_service import ReportService
 from models.mail.rules import Action, task_queue_of
 from models.mail.service import MailService
 from models.settings import Settings
@@ -29,6 +31,7 @@ from models.settings import Settings
 _PATH: Final = "/api/v1/queue"
 _LOGS: Final = "/api/v1/logs"
 _MESSAGES: Final = "/api/v1/messages"
+_REPORTS: Final = "/api/v1/reports"
 _DOMAIN: Final = "mail"
 _ACT: Final = "mail_host.act"
 _ACTIONS: Final = (Action.DELIVER, Action.FREEZE, Action.THAW)
@@ -78,6 +81,13 @@ class Mail:
         self._notes: Final = NoteRoom(
             service=NoteService(database), body_bytes_max=settings.body_bytes_max, now_ms=now_ms
         )
+        self._reports: Final = ReportRoom(
+            service=ReportService(database),
+            keep_s=settings.mail_log_keep_s,
+            lines_max=settings.mail_log_lines_max,
+            body_bytes_max=settings.body_bytes_max,
+            now_ms=now_ms,
+        )
         self._acting: Final = ActingRoom(
             acts=self._acts,
             proxies=access.proxies,
@@ -107,7 +117,7 @@ class Mail:
                 (f"{_PATH}/actions/{action.value}", acting.ActionResource(acts, action)),
                 (f"{_PATH}/{{message_id}}/{action.value}", acting.OneActionResource(acts, action)),
             ]
-        routes += [*self._log_routes(), *self._message_routes()]
+        routes += [*self._log_routes(), *self._message_routes(), *self._report_routes()]
         for at, resource in routes:
             app.add_route(at, resource)
         return routes
@@ -143,6 +153,19 @@ class Mail:
             (f"{at}/tags", notes.TagsResource(note_room)),
             (f"{at}/tags/{{tag_id}}", notes.OneTagResource(note_room)),
             ("/api/v1/tags/popular", notes.PopularTagsResource(note_room)),
+        ]
+
+    def _report_routes(self) -> list[tuple[str, object]]:
+        room = self._reports
+        return [
+            (f"{_REPORTS}/deliverability", reports.DeliverabilityResource(room)),
+            (f"{_REPORTS}/volume", reports.VolumeResource(room)),
+            (f"{_REPORTS}/failures", reports.FailuresResource(room)),
+            (f"{_REPORTS}/top-senders", reports.TopSendersResource(room)),
+            (f"{_REPORTS}/top-recipients", reports.TopRecipientsResource(room)),
+            (f"{_REPORTS}/domains", reports.DomainsResource(room)),
+            (f"{_REPORTS}/weekly-overview", reports.WeekResource(room)),
+            ("/api/v1/dashboard", reports.DashboardResource(room)),
         ]
 
     def run(self) -> Coroutine[Any, Any, None]:
