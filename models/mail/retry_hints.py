@@ -3,6 +3,8 @@
 Source: `exim_dumpdb SPOOL retry` of 4.96 and 4.98.2.
 """
 
+import contextlib
+import ipaddress
 import re
 import time
 from collections.abc import Iterable, Iterator
@@ -15,9 +17,8 @@ _REASON_CHARACTERS_MAX: Final = 300
 _MOMENT: Final = r"(\d\d-[A-Z][a-z]{2}-\d{4} \d\d:\d\d:\d\d)"
 _HEAD: Final = re.compile(r"^ {0,2}([RT]:\S.*?) (-?\d+) (-?\d+) (.*)$")
 _TIMES: Final = re.compile(rf"^{_MOMENT}\s+{_MOMENT}\s+{_MOMENT}\s*(\*?)")
-_HOST: Final = re.compile(
-    r"^T:(?:\[[^\]]*\]|[^:\s]+):(?:\[([0-9A-Fa-f:.]+)\]|([0-9.]+|[0-9A-Fa-f:]+?))(?::\d+)?(?::|$)"
-)
+_HOST: Final = re.compile(r"T:(?:\[[^\]]*\]|[^:\s]*):(\S+)")
+_OF_MESSAGE: Final = re.compile(r":[0-9A-Za-z]{6}-[0-9A-Za-z-]{9,16}$")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,7 +47,6 @@ def parse_hints(lines: Iterable[str]) -> Iterator[RetryHint]:
         except (ValueError, OverflowError):
             head = None
             continue
-        host = _HOST.match(head[1])
         if len(head[1]) <= _KEY_CHARACTERS_MAX:
             yield RetryHint(
                 key=head[1],
@@ -55,7 +55,7 @@ def parse_hints(lines: Iterable[str]) -> Iterator[RetryHint]:
                 next_at_ms=due,
                 is_expired=times[4] == "*",
                 reason=head[4][:_REASON_CHARACTERS_MAX],
-                address=((host[1] or host[2]) if host else "")[:45],
+                address=_address_of(head[1]),
             )
         head = None
 
@@ -66,6 +66,17 @@ def keys_of(recipient: str, sender: str) -> tuple[str, ...]:
     local = recipient[: len(recipient) - len(domain)]
     address = f"{local}{domain.lower()}"
     return (*(f"R:{address}", f"R:{address}:<{sender}>", f"R:{recipient}", f"R:{domain.lower()}"),)
+
+
+def _address_of(key: str) -> str:
+    """Return the address in a host's key, behind which a port and a message may stand."""
+    found = _HOST.fullmatch(_OF_MESSAGE.sub("", key))
+    if found is None:
+        return ""
+    for text in (found[1], found[1].rpartition(":")[0]):
+        with contextlib.suppress(ValueError):
+            return str(ipaddress.ip_address(text.strip("[]")))
+    return ""
 
 
 def _moment_ms(text: str) -> int:
