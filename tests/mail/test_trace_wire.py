@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any
 
 from tests.mail.mail_system import MailSystem
-from tests.mail.test_log_wire import data, tried
+from tests.mail.test_log_wire import data, events, tried
 from tests.servers import wait_until
 
 AT = "/api/v1/messages"
@@ -59,6 +59,7 @@ def test_views_of_one_message_agree(mail: MailSystem) -> None:
     mail.wait_for(message_id, *(mail.exim.message_ids() - {message_id}))
     frozen = mail.http.post(f"/api/v1/queue/{message_id}/freeze")
     assert frozen.status_code == 200
+    wait_until(lambda: "freeze" in events(mail, message_id), "the log is read on")
 
     timeline = data(mail, f"{AT}/{message_id}/timeline")["timeline"]
     assert {"log", "audit"} == {each["source"] for each in timeline}
