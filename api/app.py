@@ -39,6 +39,8 @@ from api.message_events import EventsResource, Readings, channel
 from api.message_stream import MessageStream
 from api.metrics import MetricsResource, RequestMetrics
 from api.middleware import Measure, OnePath, RequestId
+from api.ops import pages as ops
+from api.ops.overview import Overview, Sources
 from api.people import routes as people
 from api.rooms.assembly import make_rooms
 from api.supervisor.addresses import reachable
@@ -202,7 +204,19 @@ class Application:
         self._mail: Final = Mail(
             stores.database, stores.redis_for_waiting, settings, access, now_ms=now_ms
         )
+        overview = Overview(
+            Sources(
+                monitor=monitor,
+                messages=self._messages,
+                registry=self._rooms.registry,
+                reports=self._rooms.reports,
+                mail=self._mail.service,
+                tickets=self._tickets.service,
+                now_ms=now_ms,
+            )
+        )
         routes = [
+            *ops.add_routes(self._app, overview),
             *messages.add_routes(self._app, self._messages, bounds, now_ms=now_ms),
             *self._mail.add_routes(self._app),
             *message_activity.add_routes(self._app, _activity(stores, settings), now_ms=now_ms),
@@ -241,12 +255,11 @@ class Application:
             is_multiprocess=is_multiprocess,
         )
         self._app.add_route("/metrics", self._metrics)
-        openapi.add_routes(
+        _describe(
             self._app,
             [*routes, *self._rooms.routes, ("/api/queue/events", events)],
             version=version,
         )
-        reference.add_routes(self._app)
         pages.add_routes(
             self._app,
             _facts(settings, version, needs_key=lambda: bool(access.keys.exist)),
@@ -254,7 +267,7 @@ class Application:
             messages=self._messages,
             user_name=access.name_of,
             proxies=access.proxies,
-            more=[self._tickets.add_pages],
+            more=[self._tickets.add_pages, ops.pages(access, overview)],
         )
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
@@ -312,6 +325,11 @@ class Application:
             away = self._broadcaster.is_away or not self._listener.is_listening
             self._messages.set_recheck(_RECHECK_WITHOUT_REDIS_S if away else _RECHECK_S)
             await asyncio.sleep(_LOOK_AROUND_S)
+
+
+def _describe(app: App[Any, Any], routes: list[tuple[str, object]], *, version: str) -> None:
+    openapi.add_routes(app, routes, version=version)
+    reference.add_routes(app)
 
 
 def _falcon(middleware: list[Any]) -> App[Any, Any]:

@@ -72,8 +72,9 @@ class Mail:
         self._now_ms: Final = now_ms
         self._acts: Final = Acts(database, send=self._send)
         self._listener: Final = WakeListener(client_for_waiting, _DOMAIN, "api", self._acts.wake)
+        self.service: Final = MailService(database)
         self._room: Final = Room(
-            service=MailService(database), body_bytes_max=settings.body_bytes_max, now_ms=now_ms
+            service=self.service, body_bytes_max=settings.body_bytes_max, now_ms=now_ms
         )
         self._logs: Final = LogRoom(
             service=LogService(database), body_bytes_max=settings.body_bytes_max, now_ms=now_ms

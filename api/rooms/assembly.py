@@ -52,6 +52,7 @@ class Rooms:
     visits: Visits
     notes: Notes
     live: RoomsLive
+    reports: Reports
     collector: RoomsCollector
     routes: list[tuple[str, object]]
 
@@ -146,6 +147,7 @@ def make_rooms(
         visits=visits,
         notes=notes,
         live=live,
+        reports=reports,
         collector=RoomsCollector(registry, reports),
         routes=[
             *_serve(app, desk, DrawRecords(database, registry, replica)),

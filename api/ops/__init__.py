@@ -1,0 +1,1 @@
+"""The operator's console: pages below `/ops`, and what they ask for."""

@@ -1,0 +1,87 @@
+"""The wire of the console's overview."""
+
+from enum import StrEnum
+
+from msgspec import Struct
+
+
+class Component(StrEnum):
+    """How a component is, where somebody has to know."""
+
+    DEGRADED = "degraded"
+    UNHEALTHY = "unhealthy"
+
+
+class MessagesView(Struct, frozen=True, kw_only=True):
+    """How many messages are in each state, and how long the oldest waits."""
+
+    queued: int
+    delayed: int
+    processing: int
+    acknowledged: int
+    dead: int
+    oldest_seconds: int | None
+
+
+class RoomLine(Struct, frozen=True, kw_only=True):
+    """A room; how many wait and are inside is null while nobody knows."""
+
+    queue_id: str
+    name: str
+    status: str
+    waiting: int | None
+    inside: int | None
+    capacity: int
+    line_max: int
+    admission_rate: float
+
+
+class MailHostView(Struct, frozen=True, kw_only=True):
+    """A mail host, and whether it was heard of just now."""
+
+    name: str
+    is_alive: bool
+    messages: int
+
+
+class MailView(Struct, frozen=True, kw_only=True):
+    """What all mail hosts hold."""
+
+    messages: int
+    deferred: int
+    frozen: int
+    oldest_seconds: int | None
+    trend: str
+    hosts: list[MailHostView]
+
+
+class TicketsView(Struct, frozen=True, kw_only=True):
+    """All halls together."""
+
+    waiting: int
+    at_counters: int
+    longest_seconds: int | None
+    counters_open: int
+    counters: int
+
+
+class Notice(Struct, frozen=True, kw_only=True):
+    """Something that needs a person; `about` and `count` are what its sentence speaks of."""
+
+    kind: str
+    level: str  # fault, warning
+    way: str  # the page where it is dealt with
+    about: str = ""
+    count: int = 0
+
+
+class OverviewView(Struct, frozen=True, kw_only=True):
+    """All queues as of a moment; a domain is null while it cannot be seen."""
+
+    at: str
+    components: dict[str, str]
+    attention: list[Notice]
+    messages: MessagesView | None
+    rooms: list[RoomLine] | None
+    mail: MailView | None
+    tickets: TicketsView | None

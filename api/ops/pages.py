@@ -1,0 +1,50 @@
+"""The console's own pages; those of a domain stand beside the domain."""
+
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+import msgspec
+from falcon.asgi import App, Request
+
+from api.access import Access
+from api.auth.callers import Caller
+from api.languages import Language
+from api.ops.console import ConsolePage
+from api.ops.overview import Overview, OverviewResource
+from api.pages import Facts
+
+_encode: Final = msgspec.json.Encoder().encode
+
+
+class OverviewPage(ConsolePage):
+    """`/ops`: every queue at a glance."""
+
+    name = "overview"
+    script = "overview.js"
+    way = "overview"
+    gaps = ("first",)
+
+    def __init__(self, facts: Facts, access: Access, overview: Overview) -> None:
+        super().__init__(facts, access)
+        self._overview: Final = overview
+
+    async def shown(self, req: Request, language: Language, caller: Caller) -> Mapping[str, str]:
+        """Return the overview of this moment, which the script shows first."""
+        del req, language, caller
+        return {"first": _encode(await self._overview.view()).decode()}
+
+
+def add_routes(app: App[Any, Any], overview: Overview) -> list[tuple[str, object]]:
+    """Serve what the console asks for; returns the routes for the reference."""
+    route = ("/api/ops/overview", OverviewResource(overview))
+    app.add_route(*route)
+    return [route]
+
+
+def pages(access: Access, overview: Overview) -> Callable[[App[Any, Any], Facts], None]:
+    """Return what adds the console's own pages."""
+
+    def add(app: App[Any, Any], facts: Facts) -> None:
+        app.add_route("/ops", OverviewPage(facts, access, overview))
+
+    return add
