@@ -98,7 +98,7 @@ class Tickets:
         """Serve the pages of staff and of who holds a ticket."""
         staff = StaffFacts(self._access, self.service, self._now_ms)
         app.add_route("/officer", OfficerPage(about, staff))
-        app.add_route("/ops/tickets", HallPage(about, staff))
+        app.add_route("/ops/tickets", HallPage(about, self._access))
         holder = TicketPage(self.service, self._access.proxies, now_ms=self._now_ms)
         app.add_route("/ticket/{public_id}", holder)
 

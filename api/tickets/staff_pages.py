@@ -12,14 +12,13 @@ from falcon.asgi import Request, Response
 from api.access import Access
 from api.auth.callers import Caller
 from api.languages import Language
+from api.ops.console import ConsolePage
 from api.pages import Facts, Page
 from api.tickets.callers import is_staff, staff_of
 from api.tickets.hall_bodies import CounterView, counter_view
 from models.errors import UnauthenticatedError
-from models.people.rules import Role
 from models.tickets.service import TicketService
 
-_KEEPERS: Final = (Role.ADMIN, Role.SUPERVISOR)
 _encode: Final = msgspec.json.Encoder().encode
 
 
@@ -93,20 +92,9 @@ class OfficerPage(StaffPage):
         }
 
 
-class HallPage(StaffPage):
+class HallPage(ConsolePage):
     """`/ops/tickets`: the halls, for supervisors and admins; the script asks for what it shows."""
 
     name = "hall"
     script = "hall_page.js"
-
-    async def values(
-        self, req: Request, language: Language, user_name: str | None
-    ) -> Mapping[str, str]:
-        """Return whether the caller may look after halls."""
-        del language, user_name
-        caller = await self._caller(req)
-        may = caller is not None and caller.user is not None and caller.user.role in _KEEPERS
-        return {
-            "hidden_from_staff": "hidden" if may else "",
-            "hidden_from_others": "" if may else "hidden",
-        }
+    way = "tickets"

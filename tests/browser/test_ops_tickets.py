@@ -61,4 +61,4 @@ def test_an_officer_is_told_whose_page_it_is(
     page = open_page("/ops/tickets", of=counters_site, viewport=PHONE).page
     log_in(page, "curious01")
 
-    expect(page.locator("h1:visible")).to_have_text("This page is for supervisors")
+    expect(page.locator("h1:visible")).to_have_text("Not for this account")
