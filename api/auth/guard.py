@@ -19,7 +19,7 @@ from api.auth.origins import SAFE_METHODS, Origins
 from api.auth.table import TABLE, Row, Who, who_may
 from api.caller import is_loopback_address
 from models.audit import Signature
-from models.errors import UnavailableError
+from models.errors import UnauthenticatedError, UnavailableError
 from models.people.rules import Scope
 
 _MACHINE: Final = Caller(credential=Credential.MACHINE)
@@ -87,9 +87,12 @@ class Guard:
     async def caller_of(self, req: Request) -> Caller | None:
         """Return the user who calls where nobody need log in; None for nobody.
 
-        Raises what a wrong token or an ended session raises elsewhere.
+        Who shows a wrong token or an ended session is nobody there: everybody may.
         """
-        return await self._callers.user_of(req)
+        try:
+            return await self._callers.user_of(req)
+        except UnauthenticatedError:
+            return None
 
     async def _is_open(self) -> bool:
         """Say whether there is no key at all and only this machine can reach us."""
