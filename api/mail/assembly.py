@@ -11,7 +11,7 @@ from falcon.asgi import App
 from api.access import Access
 from api.enqueue import TaskSender
 from api.live.broadcaster import WakeListener
-from api.mail import acting, logs, notes, queue, reports, traces
+from api.mail import acting, logs, notes, numbers, queue, reports, traces
 from api.mail.acting import ActingRoom
 from api.mail.logs import LogRoom
 from api.mail.notes import NoteRoom
@@ -106,6 +106,8 @@ class Mail:
             (f"{_PATH}/search", queue.SearchResource(room)),
             (f"{_PATH}/health", queue.HealthResource(room)),
             (f"{_PATH}/statistics", queue.StatisticsResource(room)),
+            (f"{_PATH}/groups", numbers.GroupsResource(room)),
+            (f"{_PATH}/trend", numbers.TrendResource(room)),
             (f"{_PATH}/hosts", queue.HostsResource(room)),
             (f"{_PATH}/bulk", acting.BulkResource(acts)),
             (f"{_PATH}/operations/{{operation_id}}", acting.OperationResource(acts)),

@@ -1,5 +1,6 @@
 """What a request does with mail: it asks the index, and never an Exim or a spool."""
 
+import math
 from collections.abc import Sequence
 from typing import Final
 
@@ -9,8 +10,18 @@ from models import audit
 from models.database import Database
 from models.mail.filters import MailFilter, SortBy
 from models.mail.rules import MessageIdTakenError, MessageNotFoundError, check_message_id
-from models.mail.statements import lists, retries, samples
-from models.mail.views import Host, HostedMail, MailPage, Totals, Trend, trend_of
+from models.mail.statements import groups, lists, retries, samples
+from models.mail.views import (
+    Group,
+    GroupBy,
+    Host,
+    HostedMail,
+    MailPage,
+    Sample,
+    Totals,
+    Trend,
+    trend_of,
+)
 
 _HOUR_MS: Final = 3_600_000
 # Where sizes are told apart, in bytes: below 1 KB, 10 KB, 100 KB, 1 MB, and what is above.
@@ -87,6 +98,23 @@ class MailService:
             return trend_of(past[0].messages if past else messages, messages)
 
         return await self._database.read(read)
+
+    async def samples(self, *, from_ms: int, count_max: int) -> list[Sample]:
+        """Return what all hosts had from a moment on, evenly thinned to at most `count_max`.
+
+        The newest is always among them.
+        """
+        found = await self._database.read(
+            lambda connection: samples.since(connection, from_ms=from_ms)
+        )
+        step = math.ceil(len(found) / count_max) or 1
+        return found[::-step][::-1]
+
+    async def groups(self, wanted: MailFilter, *, by: GroupBy, limit: int) -> list[Group]:
+        """Return the largest groups of the messages that a filter finds."""
+        return await self._database.read(
+            lambda connection: groups.groups(connection, wanted, by=by, limit=limit)
+        )
 
     async def history(self, message_id: str, *, count: int) -> Sequence[audit.Entry]:
         """Return what people did to a message, the newest first; it may be gone since."""

@@ -69,6 +69,26 @@ class Sample:
     oldest_at_ms: int | None
 
 
+class GroupBy(StrEnum):
+    """What messages are put together by."""
+
+    SENDER = "sender"
+    SENDER_DOMAIN = "sender_domain"
+    RECIPIENT_DOMAIN = "recipient_domain"
+    REASON = "reason"
+    HOST = "host"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Group:
+    """Messages that have something in common; the oldest came in at `oldest_at_ms`."""
+
+    value: str
+    messages: int
+    size_bytes: int
+    oldest_at_ms: int
+
+
 class Trend(StrEnum):
     """How the number of messages goes."""
 

@@ -42,7 +42,7 @@ def page(
 ) -> list[HostedMail]:
     """Return messages that a filter finds, from `offset` on in the given order."""
     order = [each.desc() if descending else each for each in _ORDERS[sort_by]]
-    statement = select(message).where(*_conditions(wanted)).order_by(*order)
+    statement = select(message).where(*conditions(wanted)).order_by(*order)
     rows = connection.execute(statement.offset(offset).limit(limit))
     return [_hosted(row) for row in rows]
 
@@ -52,7 +52,7 @@ def count_found(connection: Connection, wanted: MailFilter) -> int:
     if wanted.is_counted:
         kept = select(func.coalesce(func.sum(count.c.messages), 0)).where(*_kept(wanted))
         return int(connection.execute(kept).scalar_one())
-    statement = select(func.count()).select_from(message).where(*_conditions(wanted))
+    statement = select(func.count()).select_from(message).where(*conditions(wanted))
     return int(connection.execute(statement).scalar_one())
 
 
@@ -107,7 +107,8 @@ def _kept(wanted: MailFilter) -> list[ColumnElement[bool]]:
     return [column == value for column, value in pairs if value is not None]
 
 
-def _conditions(wanted: MailFilter) -> list[ColumnElement[bool]]:
+def conditions(wanted: MailFilter) -> list[ColumnElement[bool]]:
+    """Return what a row of the index fulfils if a filter finds it."""
     parts = (
         (message.c.sender_folded, wanted.sender),
         (message.c.recipients_folded, wanted.recipient),

@@ -1,0 +1,140 @@
+"""What the queues have in common, and how they went: groups of messages, and samples by minute."""
+
+from collections.abc import Sequence
+from typing import Annotated, Final, Literal
+
+from falcon.asgi import Request, Response
+from msgspec import Meta, Struct
+
+from api.mail.bodies import encode
+from api.mail.moments import iso_seconds
+from api.mail.queries import MailListQuery
+from api.mail.queue import INVALID, REFUSALS, USERS, MailResource
+from api.operations import Answer, operation
+from models.mail.views import GroupBy
+
+_POINTS_MAX: Final = 500
+_MINUTES_MAX: Final = 10_080
+
+
+class MailGroupsQuery(MailListQuery, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What to group by, of which messages; pages and orders are not looked at."""
+
+    by: Literal["sender", "sender_domain", "recipient_domain", "reason", "host"]
+    limit: Annotated[int, Meta(ge=1, le=1000)] = 50
+
+
+class MailTrendQuery(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """How far back."""
+
+    minutes: Annotated[int, Meta(ge=1, le=_MINUTES_MAX)] = 60
+
+
+class MailGroupBody(Struct, frozen=True, kw_only=True):
+    """A group; `value` as a filter of the list takes it, `size` in bytes."""
+
+    value: str
+    messages: int
+    size: int
+    oldest: str
+
+
+class MailGroupsData(Struct, frozen=True, kw_only=True):
+    """Groups, the largest first."""
+
+    by: str
+    groups: Sequence[MailGroupBody]
+
+
+class MailGroupsAnswer(Struct, frozen=True, kw_only=True):
+    """Groups of messages."""
+
+    success: bool = True
+    data: MailGroupsData
+
+
+class MailSampleBody(Struct, frozen=True, kw_only=True):
+    """What all queues held at a moment; `size` in bytes, `oldest_age` in seconds."""
+
+    timestamp: str
+    messages: int
+    deferred: int
+    frozen: int
+    size: int
+    oldest_age: int
+
+
+class MailTrendData(Struct, frozen=True, kw_only=True):
+    """Samples, the oldest first."""
+
+    samples: Sequence[MailSampleBody]
+
+
+class MailTrendAnswer(Struct, frozen=True, kw_only=True):
+    """How the queues went."""
+
+    success: bool = True
+    data: MailTrendData
+
+
+class GroupsResource(MailResource):
+    """`/api/v1/queue/groups`."""
+
+    @operation(
+        "Group the messages",
+        query=MailGroupsQuery,
+        answers={
+            200: Answer(description="The largest groups first", body=MailGroupsAnswer),
+            400: INVALID,
+            **REFUSALS,
+        },
+        security=USERS,
+    )
+    async def on_get(self, _req: Request, resp: Response, *, query: MailGroupsQuery) -> None:
+        """Return what the messages that a filter finds have in common.
+
+        A message to several domains counts in each; what has nothing to be grouped by in none.
+        """
+        wanted = query.filter(now_ms=self._now_ms())
+        found = await self._service.groups(wanted, by=GroupBy(query.by), limit=query.limit)
+        groups = [
+            MailGroupBody(
+                value=each.value,
+                messages=each.messages,
+                size=each.size_bytes,
+                oldest=iso_seconds(each.oldest_at_ms),
+            )
+            for each in found
+        ]
+        resp.data = encode(MailGroupsAnswer(data=MailGroupsData(by=query.by, groups=groups)))
+
+
+class TrendResource(MailResource):
+    """`/api/v1/queue/trend`."""
+
+    @operation(
+        "Say how the queues went",
+        query=MailTrendQuery,
+        answers={
+            200: Answer(description="Samples, the oldest first", body=MailTrendAnswer),
+            400: INVALID,
+            **REFUSALS,
+        },
+        security=USERS,
+    )
+    async def on_get(self, _req: Request, resp: Response, *, query: MailTrendQuery) -> None:
+        """Return what all queues held, minute by minute; more than 500 samples are thinned."""
+        from_ms = self._now_ms() - query.minutes * 60_000
+        found = await self._service.samples(from_ms=from_ms, count_max=_POINTS_MAX)
+        samples = [
+            MailSampleBody(
+                timestamp=iso_seconds(each.at_ms),
+                messages=each.messages,
+                deferred=each.deferred,
+                frozen=each.frozen,
+                size=each.size_bytes,
+                oldest_age=max(each.at_ms - (each.oldest_at_ms or each.at_ms), 0) // 1000,
+            )
+            for each in found
+        ]
+        resp.data = encode(MailTrendAnswer(data=MailTrendData(samples=samples)))
