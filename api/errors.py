@@ -182,6 +182,10 @@ _FORMS: Final[Mapping[str, Form]] = {
     "/api/counters": _tickets_form,
     "/api/procedures": _tickets_form,
     "/api/branches": _tickets_form,
+    "/announcements": _tickets_form,
+    "/api/announcements": _tickets_form,
+    "/reports": _tickets_form,
+    "/api/reports": _tickets_form,
 }
 
 

@@ -62,6 +62,10 @@ _SENTENCES: Final[Mapping[str, tuple[str, str]]] = {
         "Quầy không hoạt động (trạng thái: {counter_status})",
         "The counter is not active (status: {counter_status})",
     ),
+    "ticket_not_served": (
+        "Chỉ đánh giá được sau khi đã được phục vụ xong",
+        "Only a service that is complete can be rated",
+    ),
     "branch_closed": (
         "Ngoài giờ làm việc, hiện không phát số",
         "The hall is closed and hands out no tickets now",

@@ -15,4 +15,15 @@ SCHEDULE: Final[dict[str, dict[str, Any]]] = {
         "schedule": 60.0,
         "options": {"queue": "tickets", "expires": 60},
     },
+    # What changed in these seconds is looked at once.
+    "tickets-calibrate": {
+        "task": tickets.calibrate.name,
+        "schedule": 10.0,
+        "options": {"queue": "tickets", "expires": 20},
+    },
+    "tickets-forget": {
+        "task": tickets.forget.name,
+        "schedule": 3600.0,
+        "options": {"queue": "tickets", "expires": 3600},
+    },
 }

@@ -134,6 +134,10 @@ class Settings:
     mail_log_keep_s: WholeSeconds = 2_592_000
     mail_log_lines_max: Annotated[int, Meta(ge=1_000, le=1_000_000_000)] = 1_000_000
 
+    # Tickets
+    tickets_keep_s: WholeSeconds = 31_536_000
+    ticket_close_after_s: Annotated[int, Meta(ge=0, le=86_400)] = 3_600
+
     # People
     session_s: WholeSeconds = 86_400
     token_s: WholeSeconds = 43_200

@@ -1,4 +1,4 @@
-"""What workers do for tickets: bring to displays what was left behind, end days that are over."""
+"""What workers do for tickets: bring to displays what was left, end days that are over, learn."""
 
 import structlog
 
@@ -21,7 +21,29 @@ def sweep(self: Task) -> None:
 
 @app.task(name="tickets.close", bind=True)
 def close(self: Task) -> None:
-    """Cancel who still waits from a business day that is over."""
-    cancelled = jobs.close_days(self.database, now_ms=now_ms())
+    """Cancel who still waits where the day is over."""
+    cancelled = jobs.close_days(
+        self.database,
+        after_ms=self.settings.ticket_close_after_s * 1000,
+        now_ms=now_ms(),
+    )
     if cancelled:
         _log.info("ticket_days_closed", cancelled=cancelled)
+
+
+@app.task(name="tickets.calibrate", bind=True)
+def calibrate(self: Task) -> None:
+    """Compare estimates with what came of them, and tell of waits that are now others."""
+    branches = jobs.calibrate(self.database, now_ms=now_ms())
+    if branches:
+        _log.info("ticket_estimates_calibrated", branches=branches)
+
+
+@app.task(name="tickets.forget", bind=True)
+def forget(self: Task) -> None:
+    """Delete tickets past their time."""
+    forgotten = jobs.forget(
+        self.database, kept_ms=self.settings.tickets_keep_s * 1000, now_ms=now_ms()
+    )
+    if forgotten:
+        _log.info("tickets_forgotten", tickets=forgotten)

@@ -272,6 +272,8 @@ TABLE: Final[tuple[Row, ...]] = (
     Row(paths=_tickets("/tickets"), methods=(*_READ, "POST"), who=_EVERYBODY),
     Row(paths=_tickets("/tickets"), who=_COUNTERS),
     Row(paths=_tickets("/tickets/*/*"), who=_COUNTERS),
+    # Who holds the paper knows what nobody can guess.
+    Row(paths=(*_tickets("/tickets/*/feedback"), *_tickets("/tickets/*/print")), who=_EVERYBODY),
     Row(paths=_tickets("/counters"), methods=_READ, who=_EVERYBODY),
     Row(paths=_tickets("/counters"), who=_HALL),
     Row(paths=_tickets("/counters/*/*"), who=_COUNTERS),
@@ -279,6 +281,9 @@ TABLE: Final[tuple[Row, ...]] = (
     Row(paths=_tickets("/procedures"), who=_HALL),
     Row(paths=_tickets("/branches"), methods=_READ, who=_EVERYBODY),
     Row(paths=_tickets("/branches"), who=_HALL),
+    Row(paths=_tickets("/announcements"), who=_HALL),
+    Row(paths=_tickets("/reports"), who=_HALL),
+    Row(paths=_tickets("/reports/unprinted"), who=_COUNTERS),
     # Live connections say who they are when they open, and SOCKETS says who may.
     Row(paths=("/socket.io", "/ws", "/api/v1/ws"), who=_EVERYBODY),
 )

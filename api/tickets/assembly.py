@@ -14,7 +14,7 @@ from api.health import BOTH, HealthMonitor, HealthResource
 from api.live.tail import StreamTail
 from api.metrics import RequestMetrics
 from api.pages import Facts
-from api.tickets import counters, halls, tickets
+from api.tickets import counters, halls, holders, reports, tickets
 from api.tickets.holder_page import TicketPage
 from api.tickets.live import TicketsLive
 from api.tickets.staff_pages import HallPage, OfficerPage, StaffFacts
@@ -27,6 +27,7 @@ from models.tickets.facts import DOMAIN
 from models.tickets.hall_service import HallService
 from models.tickets.herald import Herald
 from models.tickets.hours import is_timezone
+from models.tickets.reports import Reports
 from models.tickets.service import TicketService
 from models.tickets.turnstile import Turnstile
 
@@ -57,6 +58,7 @@ class Tickets:
         self.hall: Final = HallService(
             database, self._turnstile, timezone=settings.timezone or local_timezone()
         )
+        self._reports: Final = Reports(database)
         self.tail: Final = StreamTail(
             client_for_waiting,
             DOMAIN,
@@ -157,6 +159,21 @@ class Tickets:
             ("/procedures/{procedure_id}", halls.ProcedureResource),
         ):
             resources.append((path, of_halls(self.hall, self._access, **ground)))
+        resources += [
+            ("/tickets/{ticket_id}/feedback", holders.FeedbackResource(self.service, **ground)),
+            ("/tickets/{ticket_id}/print", holders.PrintResource(self.service, **ground)),
+            (
+                "/announcements",
+                holders.AnnouncementsResource(self.hall, self._access, **ground),
+            ),
+        ]
+        for path, of_reports in (
+            ("/reports/load", reports.LoadResource),
+            ("/reports/accuracy", reports.AccuracyResource),
+            ("/reports/tickets", reports.RowsResource),
+            ("/reports/unprinted", reports.UnprintedResource),
+        ):
+            resources.append((path, of_reports(self._reports, self._now_ms)))
         return resources
 
 

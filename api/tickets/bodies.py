@@ -17,6 +17,7 @@ from models.tickets.rules import (
     Counter,
     Move,
     NewTicket,
+    PrintState,
     Priority,
     Status,
     Ticket,
@@ -57,6 +58,8 @@ class MoveBody(Body, frozen=True, kw_only=True):
 
     def move(self) -> Move:
         """Return it in our words; raises InvalidError."""
+        if self.completion_reason is CompletionReason.HALL_CLOSED:
+            raise InvalidError({"completion_reason": "Expected what an officer can know"})
         return Move(
             status=self.status,
             notes=checked_notes(self.notes),
@@ -100,6 +103,8 @@ class IssuedTicket(Struct, frozen=True, kw_only=True):
     status: Status
     created_at: str
     estimated_wait_time: int
+    estimated_wait_low: int
+    estimated_wait_high: int
     ahead: int
     public_id: str
     branch_id: int
@@ -152,11 +157,13 @@ class TicketView(Struct, frozen=True, kw_only=True):
     estimated_wait_time: int | None
     branch_id: int
     id: int
+    print_state: PrintState | None
+    rating: int | None
+    completion_reason: CompletionReason | None
     updated_at: str | UnsetType = UNSET
     updated_by: UpdatedBy | UnsetType | None = UNSET
     service_duration: int | UnsetType | None = UNSET
     notes: str | UnsetType | None = UNSET
-    completion_reason: CompletionReason | UnsetType | None = UNSET
 
 
 def issued(made: Issued) -> IssuedTicket:
@@ -174,6 +181,8 @@ def issued(made: Issued) -> IssuedTicket:
         status=ticket.status,
         created_at=seconds_utc(ticket.created_at_ms),
         estimated_wait_time=ticket.estimated_min,
+        estimated_wait_low=ticket.estimated_low_min or 0,
+        estimated_wait_high=ticket.estimated_high_min or 0,
         ahead=made.ahead,
         public_id=ticket.public_id,
         branch_id=ticket.branch_id,
@@ -228,6 +237,9 @@ def view(
         ahead=ahead,
         estimated_wait_time=wait_min,
         branch_id=ticket.branch_id,
+        print_state=ticket.print_state,
+        rating=ticket.rating,
+        completion_reason=ticket.completion_reason,
     )
     if not for_staff:
         return shown
@@ -237,7 +249,6 @@ def view(
         updated_by=_updated_by(ticket),
         service_duration=ticket.service_s,
         notes=ticket.notes,
-        completion_reason=ticket.completion_reason,
     )
 
 

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from sqlalchemy import Connection
 
 from models.tickets.hours import business_day
-from models.tickets.rules import Branch, Counter, Desk, Served, Status, Ticket
-from models.tickets.statements import halls, tickets
+from models.tickets.rules import Branch, Calibration, Counter, Desk, Served, Status, Ticket
+from models.tickets.statements import calibrations, halls, tickets
 
 _MINUTE_MS = 60_000
 
@@ -84,10 +84,16 @@ def _desks(
         if ticket.counter_id in at:
             at[ticket.counter_id].append(ticket)
     served = tickets.served_on(connection, list(at), business_day(branch, at_ms=now_ms))
-    return [_desk(each, at[each.id], served.get(each.id, {})) for each in counters]
+    off = calibrations.of_branch(connection, branch.id)
+    return [_desk(each, at[each.id], served.get(each.id, {}), off) for each in counters]
 
 
-def _desk(counter: Counter, people: Sequence[Ticket], served: dict[int | None, Served]) -> Desk:
+def _desk(
+    counter: Counter,
+    people: Sequence[Ticket],
+    served: dict[int | None, Served],
+    off: dict[int, Calibration],
+) -> Desk:
     waiting = [each for each in people if each.status is Status.WAITING]
     return Desk(
         counter=counter,
@@ -95,6 +101,7 @@ def _desk(counter: Counter, people: Sequence[Ticket], served: dict[int | None, S
         waiting=tuple(each for each in waiting if not each.is_parked),
         parked=tuple(each for each in waiting if each.is_parked),
         served=served,
+        calibrations=off,
     )
 
 

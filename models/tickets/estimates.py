@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from models.tickets.calibrations import Estimate, estimate
 from models.tickets.rules import CounterStatus, Desk, Served, Ticket
 
 # An officer is not at work in every minute of an open counter.
@@ -56,25 +57,45 @@ def drain_min(
     return float(_HORIZON_MIN)
 
 
-def waits_min(desk: Desk, line: Sequence[Ticket], *, now_ms: int) -> list[int]:
-    """Return for each in the line of a counter how many minutes it still waits, rounded."""
+def drains_min(desk: Desk, line: Sequence[Ticket], *, now_ms: int) -> list[float]:
+    """Return for each in the line of a counter in how many minutes what is before it is done."""
     means = _Means(desk.served)
     current = desk.current
     work = means.of(current) if current is not None else 0.0
     shift = Shift(_starts_in_min(desk, now_ms=now_ms))
-    waits = []
+    drains = []
     for each in line:
-        waits.append(round(drain_min(work, [shift])))
+        drains.append(drain_min(work, [shift]))
         work += means.of(each)
-    return waits
+    return drains
 
 
-def next_wait_min(desk: Desk, *, now_ms: int) -> int:
-    """Return how many minutes somebody would wait who came now, without priority."""
+def estimates(desk: Desk, line: Sequence[Ticket], *, now_ms: int) -> list[Estimate]:
+    """Return for each in the line of a counter how long it still waits."""
+    present = int(desk.current is not None)
+    return [
+        estimate(drained, ahead + present, desk.calibrations)
+        for ahead, drained in enumerate(drains_min(desk, line, now_ms=now_ms))
+    ]
+
+
+def waits_min(desk: Desk, line: Sequence[Ticket], *, now_ms: int) -> list[int]:
+    """Return for each in the line of a counter how many minutes it still waits, rounded."""
+    return [round(each.middle_min) for each in estimates(desk, line, now_ms=now_ms)]
+
+
+def next_estimate(desk: Desk, *, now_ms: int) -> Estimate:
+    """Return how long somebody would wait who came now, without priority."""
     means = _Means(desk.served)
     ahead = [*([desk.current] if desk.current is not None else []), *desk.waiting]
     work = sum(means.of(each) for each in ahead)
-    return round(drain_min(work, [Shift(_starts_in_min(desk, now_ms=now_ms))]))
+    drained = drain_min(work, [Shift(_starts_in_min(desk, now_ms=now_ms))])
+    return estimate(drained, len(ahead), desk.calibrations)
+
+
+def next_wait_min(desk: Desk, *, now_ms: int) -> int:
+    """Return how many minutes somebody would wait who came now, without priority, rounded."""
+    return round(next_estimate(desk, now_ms=now_ms).middle_min)
 
 
 def average_service_min(desk: Desk) -> int:

@@ -5,12 +5,13 @@ fields. A display that knows the contract alone sees nothing unusual.
 """
 
 from dataclasses import dataclass, field
+from math import ceil, floor
 from typing import Any, Final, Generic, TypeVar
 
 from models.clock import iso_utc
 from models.events import Event
-from models.tickets.estimates import next_wait_min
-from models.tickets.rules import Counter, Desk, Staff, Ticket, number_text
+from models.tickets.estimates import next_estimate
+from models.tickets.rules import Announcement, Counter, Desk, Staff, Ticket, number_text
 
 DOMAIN: Final = "tickets"
 # How long a display shows a call, unless another comes.
@@ -46,10 +47,7 @@ def created(desk: Desk, ticket: Ticket, *, now_ms: int) -> Event:
                 "priority": ticket.priority.value,
                 "created_at": seconds_utc(ticket.created_at_ms),
             },
-            "queue_summary": {
-                **_summary(desk),
-                "estimated_wait_time": next_wait_min(desk, now_ms=now_ms),
-            },
+            "queue_summary": _summary(desk, now_ms=now_ms),
             "branch_id": ticket.branch_id,
             "timestamp": seconds_utc(now_ms),
         },
@@ -70,10 +68,7 @@ def updated(desk: Desk, old: Ticket, new: Ticket, *, now_ms: int) -> Event:
             "updated_at": seconds_utc(new.updated_at_ms),
             "updated_by": _name(new.updated_by),
         },
-        "queue_summary": {
-            **_summary(desk),
-            "estimated_wait_time": next_wait_min(desk, now_ms=now_ms),
-        },
+        "queue_summary": _summary(desk, now_ms=now_ms),
         "branch_id": new.branch_id,
         "timestamp": seconds_utc(now_ms),
     }
@@ -129,6 +124,51 @@ def called(desk: Desk, ticket: Ticket, *, now_ms: int) -> Event:
     )
 
 
+def estimated(desk: Desk, *, now_ms: int) -> Event:
+    """Tell that waits at a counter are expected to be others, though nothing happened there."""
+    return Event(
+        "queue-estimated",
+        {
+            "event": "queue-estimated",
+            "counter": {"id": desk.counter.id, "name": desk.counter.name},
+            "queue_summary": _summary(desk, now_ms=now_ms),
+            "branch_id": desk.counter.branch_id,
+            "timestamp": seconds_utc(now_ms),
+        },
+    )
+
+
+def announced(branch_id: int, what: Announcement, *, now_ms: int) -> Event:
+    """Say something to everybody in a hall."""
+    return Event(
+        "queue-announcement",
+        {
+            "event": "queue-announcement",
+            "type": what.type.value,
+            "message": what.message,
+            "message_en": what.message_en or what.message,
+            "priority": what.priority,
+            "auto_dismiss": what.auto_dismiss_s,
+            "branch_id": branch_id,
+            "timestamp": seconds_utc(now_ms),
+        },
+    )
+
+
+def printed(ticket: Ticket, *, now_ms: int) -> Event:
+    """Tell what became of a ticket's paper."""
+    state = ticket.print_state
+    return Event(
+        "ticket-printed",
+        {
+            "event": "ticket-printed",
+            "ticket": {**_identity(ticket), "print_state": None if state is None else state.value},
+            "branch_id": ticket.branch_id,
+            "timestamp": seconds_utc(now_ms),
+        },
+    )
+
+
 def is_call(old: Ticket, new: Ticket) -> bool:
     """Say whether a change of a ticket is one to announce: a call, or a recall."""
     return new.call_count > old.call_count
@@ -143,14 +183,18 @@ def _identity(ticket: Ticket) -> dict[str, object]:
     }
 
 
-def _summary(desk: Desk) -> dict[str, object]:
+def _summary(desk: Desk, *, now_ms: int) -> dict[str, object]:
     current = desk.current
+    wait = next_estimate(desk, now_ms=now_ms)
     return {
         "counter_id": desk.counter.id,
         "counter_status": desk.counter.status.value,
         "current_serving": None if current is None else current.number,
         "total_waiting": len(desk.waiting),
         "next_numbers": [each.number for each in desk.line[:_NEXT_NUMBERS]],
+        "estimated_wait_time": round(wait.middle_min),
+        "estimated_wait_low": floor(wait.low_min),
+        "estimated_wait_high": ceil(wait.high_min),
     }
 
 

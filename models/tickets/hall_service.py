@@ -8,13 +8,14 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import IntegrityError
 
 from models.database import Database
-from models.tickets import changes
+from models.tickets import changes, holders
 from models.tickets.acting import Acting
 from models.tickets.estimates import SERVICE_DEFAULT_MIN
 from models.tickets.facts import Done
 from models.tickets.refusals import CounterNotActiveError, NameTakenError
 from models.tickets.rules import (
     NUMBER_FIRST_DEFAULT,
+    Announcement,
     Branch,
     Counter,
     CounterStatus,
@@ -198,6 +199,22 @@ class HallService:
             # Their displays show its name.
             await self._turnstile.run(branch.id, _nothing, now_ms=now_ms)
         return saved
+
+    async def announce(
+        self, what: Announcement, acting: Acting, *, branch_id: int | None, now_ms: int
+    ) -> list[int]:
+        """Say something to a hall, or to all of them; returns the branches that were told.
+
+        Raises BranchNotFoundError.
+        """
+
+        def step(connection: Connection, branch: Branch) -> Done[None]:
+            return holders.announce(connection, branch, what, acting, now_ms=now_ms)
+
+        told = [branch_id] if branch_id is not None else [each.id for each in await self.branches()]
+        for each in told:
+            await self._turnstile.run(each, step, now_ms=now_ms)
+        return told
 
     async def _set_status(
         self, counter_id: int, row: Mapping[str, Any], acting: Acting, *, now_ms: int

@@ -34,6 +34,11 @@ def business_day(branch: Branch, *, at_ms: int) -> str:
     return (local.date() - timedelta(days=int(begins_later))).isoformat()
 
 
+def local_hour(branch: Branch, *, at_ms: int) -> int:
+    """Return the hour that clocks in the hall show at a moment."""
+    return _local(branch, at_ms).hour
+
+
 def is_open(branch: Branch, *, at_ms: int) -> bool:
     """Say whether tickets are handed out at a moment."""
     if branch.opening is None:
@@ -68,6 +73,18 @@ def closes_in_min(branch: Branch, *, at_ms: int) -> int | None:
         if start <= minute < end:
             return end - minute
     return None
+
+
+def closed_for_min(branch: Branch, *, at_ms: int) -> int | None:
+    """Return how long ago a branch closed for the day; None: it is open, or will be this day."""
+    if branch.opening is None:
+        return None
+    local = _local(branch, at_ms)
+    minute = local.hour * 60 + local.minute
+    if minute < branch.reset_minute:  # the night after the day that ends
+        return None
+    ends = [end for _, end in branch.opening[local.weekday()]]
+    return minute - max(ends) if ends and minute >= max(ends) else None
 
 
 def opening_faults(opening: tuple[tuple[tuple[int, int], ...], ...]) -> str | None:

@@ -1,12 +1,14 @@
 """Handing out a ticket, within a transaction that holds the branch."""
 
 from dataclasses import dataclass, replace
+from math import ceil, floor
 
 from sqlalchemy import Connection
 
 from models.tickets import facts
+from models.tickets.calibrations import estimate
 from models.tickets.desks import read_desks
-from models.tickets.estimates import next_wait_min, waits_min
+from models.tickets.estimates import drains_min, next_wait_min
 from models.tickets.facts import Done
 from models.tickets.hours import business_day, is_open, opens_at_ms
 from models.tickets.refusals import (
@@ -80,7 +82,7 @@ def issue(
     joined = replace(desk, waiting=(*desk.waiting, draft))
     line = joined.line
     ahead = line.index(draft)
-    draft = replace(draft, estimated_min=waits_min(joined, line, now_ms=now_ms)[ahead])
+    draft = _estimated(joined, draft, ahead, now_ms=now_ms)
     ticket = _store(connection, branch, desk.counter, draft)
     after = replace(desk, waiting=(*desk.waiting, ticket))
     issued = Issued(ticket, desk.counter, ahead + (desk.current is not None))
@@ -165,6 +167,21 @@ def _draft(
         updated_by=None,
         service_min=None if procedure is None else procedure.service_min,
         estimated_min=0,
+    )
+
+
+def _estimated(desk: Desk, draft: Ticket, ahead: int, *, now_ms: int) -> Ticket:
+    """Return a ticket with what its paper says, and what its outcome is compared with."""
+    drained_min = drains_min(desk, desk.line[: ahead + 1], now_ms=now_ms)[ahead]
+    before = ahead + (desk.current is not None)
+    found = estimate(drained_min, before, desk.calibrations)
+    return replace(
+        draft,
+        estimated_min=round(found.middle_min),
+        estimated_low_min=floor(found.low_min),
+        estimated_high_min=ceil(found.high_min),
+        drained_min=drained_min,
+        ahead=before,
     )
 
 

@@ -171,8 +171,12 @@ def transfer(
 
 
 def cancel_all(scene: Scene, olds: Sequence[Ticket]) -> list[Event]:
-    """Cancel tickets of days that are over, by nobody's hand."""
-    news = [(old, _moved(scene, old, Status.CANCELLED)) for old in olds]
+    """Cancel tickets of a hall that is closed, by nobody's hand."""
+    reason = CompletionReason.HALL_CLOSED
+    news = [
+        (old, replace(_moved(scene, old, Status.CANCELLED), completion_reason=reason))
+        for old in olds
+    ]
     return _store(scene, news, action="ticket_expired").events if news else []
 
 
@@ -189,6 +193,7 @@ def _call(
         _moved(scene, old, Status.CALLED),
         is_parked=False,
         called_at_ms=scene.now_ms,
+        first_called_at_ms=old.first_called_at_ms or scene.now_ms,
         call_count=old.call_count + 1,
         notes=notes or old.notes,
     )

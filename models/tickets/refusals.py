@@ -219,6 +219,20 @@ class BranchClosedError(ConflictError):
         return f"branch {self.branch_id} is closed until {self.opens_at or 'further notice'}"
 
 
+class TicketNotServedError(ConflictError):
+    """Only who was served can say how that was."""
+
+    code = "ticket_not_served"
+
+    def __init__(self, status: Status) -> None:
+        super().__init__(status)
+        self.status = status.value
+        self.facts: Facts = {"current_status": status.value}
+
+    def __str__(self) -> str:
+        return f"the ticket is {self.status}, expected completed"
+
+
 class NameTakenError(ConflictError):
     """Another branch, counter of the branch, or procedure has this name."""
 

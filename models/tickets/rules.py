@@ -55,6 +55,14 @@ class CompletionReason(StrEnum):
     SUCCESS = "success"
     DOCUMENT_MISSING = "document_missing"
     CUSTOMER_ABSENT = "customer_absent"
+    HALL_CLOSED = "hall_closed"  # by the house itself: its day is over
+
+
+class PrintState(StrEnum):
+    """What became of a ticket's paper."""
+
+    PRINTED = "printed"
+    FAILED = "failed"
 
 
 class CounterStatus(StrEnum):
@@ -174,6 +182,31 @@ class Ticket:
     updated_by: Staff | None
     service_min: int | None  # of its procedure
     estimated_min: int
+    estimated_low_min: int | None = None
+    estimated_high_min: int | None = None
+    drained_min: float | None = None  # the estimate before it was calibrated
+    ahead: int | None = None  # how many were called before, when it was taken
+    first_called_at_ms: int | None = None
+    print_state: PrintState | None = None
+    rating: int | None = None  # from 1 to 5; None: unrated
+
+
+class AnnouncementType(StrEnum):
+    """What somebody says to a hall, beside calls."""
+
+    SYSTEM_MESSAGE = "system-message"
+    EMERGENCY = "emergency"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Announcement:
+    """What is said to a hall, and how long displays show it."""
+
+    type: AnnouncementType
+    message: str
+    message_en: str | None
+    priority: str
+    auto_dismiss_s: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -206,6 +239,16 @@ class Served:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Calibration:
+    """Quantiles of log((real + 1) / (drained + 1)) of estimates, in minutes."""
+
+    low: float
+    middle: float
+    high: float
+    outcomes: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Desk:
     """A counter with everybody at it: who is there, and who waits, in no order."""
 
@@ -215,6 +258,8 @@ class Desk:
     parked: tuple[Ticket, ...] = ()
     # What was served there today, by procedure.
     served: Mapping[int | None, Served] = field(default_factory=dict)
+    # How far estimates were off in the branch lately, by the smallest number ahead of a class.
+    calibrations: Mapping[int, Calibration] = field(default_factory=dict)
 
     @property
     def current(self) -> Ticket | None:

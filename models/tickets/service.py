@@ -7,14 +7,14 @@ from typing import Final
 from sqlalchemy import Connection
 
 from models.database import Database
-from models.tickets import kiosk, moves
+from models.tickets import holders, kiosk, moves
 from models.tickets.acting import Acting
 from models.tickets.desks import Hall, read_edition, read_hall
 from models.tickets.facts import Done
 from models.tickets.kiosk import Issued
 from models.tickets.moves import Moved, Scene
 from models.tickets.refusals import CounterNotFoundError, TicketNotFoundError
-from models.tickets.rules import Branch, Counter, Move, NewTicket, Ticket
+from models.tickets.rules import Branch, Counter, Move, NewTicket, PrintState, Ticket
 from models.tickets.statements import halls, tickets
 from models.tickets.turnstile import Turnstile
 
@@ -153,6 +153,41 @@ class TicketService:
             lambda scene: moves.call_next(scene, counter_id),
             acting,
             now_ms=now_ms,
+        )
+
+    async def rate(
+        self, public_id: str, *, rating: int, comment: str | None, now_ms: int
+    ) -> Ticket:
+        """Note how it was for who holds a paper.
+
+        Raises TicketNotFoundError or TicketNotServedError.
+        """
+        return await self._at_paper(
+            public_id,
+            lambda connection: holders.rate(
+                connection, public_id, rating=rating, comment=comment, now_ms=now_ms
+            ),
+            now_ms=now_ms,
+        )
+
+    async def note_print(self, public_id: str, state: PrintState, *, now_ms: int) -> Ticket:
+        """Note what became of a ticket's paper; raises TicketNotFoundError."""
+        return await self._at_paper(
+            public_id,
+            lambda connection: holders.note_print(connection, public_id, state, now_ms=now_ms),
+            now_ms=now_ms,
+        )
+
+    async def _at_paper(
+        self, public_id: str, act: Callable[[Connection], Done[Ticket]], *, now_ms: int
+    ) -> Ticket:
+        found = await self._database.read(
+            lambda connection: tickets.by_public_id(connection, public_id)
+        )
+        if found is None:
+            raise TicketNotFoundError(public_id)
+        return await self._turnstile.run(
+            found.branch_id, lambda connection, _branch: act(connection), now_ms=now_ms
         )
 
     async def _at_ticket(

@@ -9,6 +9,7 @@ from sqlalchemy import (
     BigInteger,
     Boolean,
     Column,
+    Float,
     ForeignKey,
     Identity,
     Index,
@@ -115,6 +116,16 @@ ticket: Final = Table(
     Column("updated_by_username", String(64)),
     Column("updated_by_full_name", String(255)),
     Column("estimated_min", Integer, nullable=False),  # the wait that its paper says
+    # The outcome of that estimate, and what it was made from; null in tickets of before.
+    Column("first_called_at_ms", BigInteger),
+    Column("ahead", Integer),  # how many were called before, when it was taken
+    Column("drained_min", Float),  # before it was calibrated
+    Column("estimated_low_min", Integer),
+    Column("estimated_high_min", Integer),
+    Column("print_state", String(16)),  # null: nobody said
+    Column("rating", Integer),  # null: unrated
+    Column("rating_comment", Text),
+    Column("rated_at_ms", BigInteger),
     UniqueConstraint("sequence", "business_day", "number"),
     sqlite_autoincrement=True,
 )
@@ -122,6 +133,21 @@ is_open: Final = ticket.c.completed_at_ms.is_(None)
 Index("ix_ticket_open", ticket.c.counter_id, postgresql_where=is_open, sqlite_where=is_open)
 Index(None, ticket.c.counter_id, ticket.c.business_day, ticket.c.status)
 Index(None, ticket.c.created_at_ms)
+Index(None, ticket.c.branch_id, ticket.c.business_day)
+Index(None, ticket.c.completed_at_ms)
+
+# How far estimates of a branch were off lately: quantiles of log((real + 1) / (drained + 1)).
+calibration: Final = Table(
+    "ticket_calibration",
+    metadata,
+    Column("branch_id", BigInteger, ForeignKey("ticket_branch.id"), primary_key=True),
+    Column("ahead_min", Integer, primary_key=True, autoincrement=False),  # of the class
+    Column("outcomes", Integer, nullable=False),
+    Column("low", Float, nullable=False),
+    Column("middle", Float, nullable=False),
+    Column("high", Float, nullable=False),
+    Column("version", BigInteger, nullable=False),  # of the branch, as of which it holds
+)
 
 # What the displays of a branch are told; kept until it is in their stream, and some time longer.
 news: Final = Table(

@@ -127,12 +127,12 @@ async def test_who_waits_from_a_day_that_is_over_is_cancelled(
 ) -> None:
     counter = await house.counter()
     ticket = (await house.take(counter.id)).ticket
-    assert jobs.close_days(database, now_ms=house.now_ms) == 0
+    assert jobs.close_days(database, after_ms=3_600_000, now_ms=house.now_ms) == 0
     house.move_clock(24 * 60)
     fresh = (await house.take(counter.id)).ticket
 
-    assert jobs.close_days(database, now_ms=house.now_ms) == 1
-    assert jobs.close_days(database, now_ms=house.now_ms) == 0
+    assert jobs.close_days(database, after_ms=3_600_000, now_ms=house.now_ms) == 1
+    assert jobs.close_days(database, after_ms=3_600_000, now_ms=house.now_ms) == 0
 
     assert (await house.service.get(ticket.id))[0].status is Status.CANCELLED
     assert (await house.service.get(fresh.id))[0].status is Status.WAITING

@@ -1,6 +1,6 @@
 """Tickets: numbers, rows, who is open at a counter, what was served."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from sqlalchemy import (
@@ -17,6 +17,7 @@ from sqlalchemy import (
 
 from models.tickets.rules import (
     CompletionReason,
+    PrintState,
     Priority,
     Served,
     Staff,
@@ -77,6 +78,10 @@ def add(connection: Connection, new: Ticket, *, sequence: str) -> int:
         "updated_at_ms": new.updated_at_ms,
         "call_count": new.call_count,
         "estimated_min": new.estimated_min,
+        "estimated_low_min": new.estimated_low_min,
+        "estimated_high_min": new.estimated_high_min,
+        "drained_min": new.drained_min,
+        "ahead": new.ahead,
     }
     return int(connection.execute(insert(ticket).returning(ticket.c.id), row).scalar_one())
 
@@ -94,6 +99,7 @@ def store(connection: Connection, changed: Ticket) -> None:
             queued_at_ms=changed.queued_at_ms,
             updated_at_ms=changed.updated_at_ms,
             called_at_ms=changed.called_at_ms,
+            first_called_at_ms=changed.first_called_at_ms,
             served_at_ms=changed.served_at_ms,
             completed_at_ms=changed.completed_at_ms,
             service_s=changed.service_s,
@@ -105,6 +111,11 @@ def store(connection: Connection, changed: Ticket) -> None:
             updated_by_full_name=None if by is None else by.full_name,
         )
     )
+
+
+def note(connection: Connection, ticket_id: int, values: Mapping[str, Any]) -> None:
+    """Store what is known of a ticket beside its way through the hall."""
+    connection.execute(update(ticket).where(ticket.c.id == ticket_id).values(**values))
 
 
 def by_id(connection: Connection, ticket_id: int) -> Ticket | None:
@@ -135,6 +146,13 @@ def open_from_before(connection: Connection, branch_id: int, business_day: str) 
     """Return the open tickets of days before one."""
     statement = _OPEN.where(ticket.c.branch_id == branch_id, ticket.c.business_day < business_day)
     return [_ticket(row) for row in connection.execute(statement)]
+
+
+def open_of_branch(connection: Connection, branch_id: int) -> list[Ticket]:
+    """Return the open tickets of a branch."""
+    return [
+        _ticket(row) for row in connection.execute(_OPEN.where(ticket.c.branch_id == branch_id))
+    ]
 
 
 def served_on(
@@ -178,6 +196,13 @@ def _ticket(row: Row[Any]) -> Ticket:
         updated_by=_staff(row),
         service_min=row.service_min,
         estimated_min=row.estimated_min,
+        estimated_low_min=row.estimated_low_min,
+        estimated_high_min=row.estimated_high_min,
+        drained_min=row.drained_min,
+        ahead=row.ahead,
+        first_called_at_ms=row.first_called_at_ms,
+        print_state=None if row.print_state is None else PrintState(row.print_state),
+        rating=row.rating,
     )
 
 
