@@ -47,6 +47,7 @@ from api.supervisor.addresses import reachable
 from api.tickets.assembly import Tickets
 from models.addresses import parse_networks
 from models.database import Database
+from models.mail import facts as mail_facts
 from models.messages import facts
 from models.messages.activity import Activity
 from models.messages.anomalies import thresholds_of
@@ -184,12 +185,26 @@ class Application:
             publisher=self._broadcaster,
             now_ms=now_ms,
         )
+        self._mail: Final = Mail(
+            stores.database,
+            stores.redis_for_waiting,
+            settings,
+            access,
+            self._broadcaster,
+            now_ms=now_ms,
+        )
         self._live: Final = LiveGateway(
-            [channel(readings), self._tickets.channel, self._rooms.live.channel()],
+            [
+                channel(readings),
+                self._tickets.channel,
+                self._rooms.live.channel(),
+                self._mail.channel(),
+            ],
             {
                 facts.DOMAIN: self._tail,
                 self._tickets.channel.domain: self._tickets.tail,
                 room_facts.DOMAIN: self._rooms.live.tail,
+                mail_facts.DOMAIN: self._mail.tail,
             },
             callers=LiveCallers(access, is_public=_is_public(settings)),
             origins=access.origins,
@@ -198,12 +213,10 @@ class Application:
             sockets=lambda rights: [
                 MessageStream(offer, rights),
                 *self._rooms.live.sockets(_live_limits(settings)),
+                *self._mail.sockets(rights, _live_limits(settings)),
             ],
         )
         self._app.add_route("/api/queue/events", events)
-        self._mail: Final = Mail(
-            stores.database, stores.redis_for_waiting, settings, access, now_ms=now_ms
-        )
         overview = Overview(
             Sources(
                 monitor=monitor,

@@ -7,7 +7,7 @@ import structlog
 
 from models.clock import now_ms
 from models.errors import UnavailableError
-from models.mail import jobs, log_jobs
+from models.mail import facts, jobs, log_jobs
 from models.mail.log_batches import LogBatch
 from models.mail.operations import Order
 from models.mail.rules import Batch, Outcome, task_queue_of
@@ -29,6 +29,8 @@ def index(self: Task, told: str) -> None:
     """Put a batch of a host into the index, and tell the host what is in it now."""
     batch = _decode(told)
     applied = jobs.apply_batch(self.database, batch, now_ms=now_ms())
+    if applied.holds == applied.to_batch:
+        self.publish(facts.DOMAIN, facts.changed(batch, now_ms=now_ms()))
     send(
         "mail_host.told",
         (applied.to_batch, applied.holds),
@@ -93,6 +95,7 @@ def log(self: Task, told: str) -> None:
     """Keep what a host's log says, and tell the host up to where it is kept."""
     batch = _decode_log(told)
     held = log_jobs.apply_log(self.database, batch, now_ms=now_ms())
+    self.publish(facts.DOMAIN, facts.logged(batch))
     send(
         "mail_host.held",
         (_encode(held).decode(),),

@@ -292,6 +292,9 @@ MESSAGES_SOCKET: Final = SocketRow(
     domain="messages", namespace="/messages", path="/ws/messages", who=_WATCHERS
 )
 MESSAGES_STREAM: Final = SocketRow(domain="messages", path="/api/queue/stream", who=_PROGRAMS)
+# The original's client has one address for everything that it hears.
+MAIL_SOCKET: Final = SocketRow(domain="mail", path="/ws", who=_MAIL_READ)
+MAIL_CHANNEL: Final = SocketRow(domain="mail", namespace="/mail", who=_MAIL_READ)
 # Displays and kiosks show nothing; what is told there hangs on the wall of the hall.
 TICKETS_SOCKET: Final = SocketRow(domain="tickets", namespace="/ws/queue", who=_EVERYBODY)
 ROOMS_SOCKET: Final = SocketRow(
@@ -309,6 +312,8 @@ ROOMS_VISITORS_V1: Final = SocketRow(
 SOCKETS: Final[tuple[SocketRow, ...]] = (
     MESSAGES_SOCKET,
     MESSAGES_STREAM,
+    MAIL_SOCKET,
+    MAIL_CHANNEL,
     TICKETS_SOCKET,
     ROOMS_SOCKET,
     ROOMS_VISITORS,

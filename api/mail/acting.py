@@ -18,6 +18,8 @@ from api.operations import Answer, operation
 from api.reading import Body
 from models.clock import iso_utc
 from models.errors import InvalidError
+from models.events import Event
+from models.mail import facts
 from models.mail.acts import Acts
 from models.mail.operations import Report, Settled
 from models.mail.rules import GOOD, Action, MessageNotFoundError, Result, check_message_id
@@ -167,6 +169,7 @@ class ActingRoom:
     """What resources that act stand on."""
 
     acts: Acts
+    tell: Callable[[Event], None]  # live clients, after the fact
     proxies: Proxies
     ids_max: int
     answer_s: float
@@ -189,6 +192,8 @@ class _ActingResource:
         if settled.outcome.result is Result.GONE:
             raise MessageNotFoundError(message_id)
         if result.success:
+            now_ms = self._room.now_ms()
+            self._room.tell(facts.acted(_BULK_NAMES[action], message_id, now_ms=now_ms))
             resp.data = encode(MailResultAnswer(data=result))
         else:
             resp.status = HTTPStatus.INTERNAL_SERVER_ERROR
@@ -213,17 +218,18 @@ class _ActingResource:
             _result(each, report.outcomes[each], action) for each in dict.fromkeys(message_ids)
         ]
         good = sum(each.success for each in results)
-        resp.data = encode(
-            MailBulkAnswer(
-                data=MailBulkResult(
-                    total_messages=len(results),
-                    successful_count=good,
-                    failed_count=len(results) - good,
-                    operation=_BULK_NAMES[action],
-                    results=results,
-                )
-            )
+        done = MailBulkResult(
+            total_messages=len(results),
+            successful_count=good,
+            failed_count=len(results) - good,
+            operation=_BULK_NAMES[action],
+            results=results,
         )
+        if good:
+            named = [each.message_id for each in results]
+            now_ms = self._room.now_ms()
+            self._room.tell(facts.acted_on_many(done.operation, named, done, now_ms=now_ms))
+        resp.data = encode(MailBulkAnswer(data=done))
 
     async def _do(
         self,

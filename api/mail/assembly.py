@@ -1,6 +1,7 @@
 """Everything of one process that serves mail, put together from settings and stores."""
 
-from collections.abc import Callable, Coroutine
+import asyncio
+from collections.abc import Callable
 from typing import Any, Final
 
 import msgspec
@@ -11,15 +12,22 @@ from falcon.asgi import App
 from api.access import Access
 from api.enqueue import TaskSender
 from api.live.broadcaster import WakeListener
+from api.live.channel import Channel
+from api.live.limits import LiveLimits
+from api.live.rights import Rights
+from api.live.tail import StreamTail
 from api.mail import acting, logs, notes, numbers, queue, reports, traces
 from api.mail.acting import ActingRoom
+from api.mail.live import MailListeners, MailSocket, mail_channel
 from api.mail.logs import LogRoom
 from api.mail.notes import NoteRoom
 from api.mail.queue import Room
 from api.mail.reports import ReportRoom
 from models.database import Database
 from models.errors import UnavailableError
+from models.events import Publisher
 from models.mail.acts import Acts
+from models.mail.facts import DOMAIN
 from models.mail.log_service import LogService
 from models.mail.note_service import NoteService
 from models.mail.operations import Order
@@ -32,7 +40,6 @@ _PATH: Final = "/api/v1/queue"
 _LOGS: Final = "/api/v1/logs"
 _MESSAGES: Final = "/api/v1/messages"
 _REPORTS: Final = "/api/v1/reports"
-_DOMAIN: Final = "mail"
 _ACT: Final = "mail_host.act"
 _ACTIONS: Final = (Action.DELIVER, Action.FREEZE, Action.THAW)
 _encode: Final = msgspec.json.Encoder().encode
@@ -65,13 +72,14 @@ class Mail:
         client_for_waiting: redis.asyncio.Redis,
         settings: Settings,
         access: Access,
+        publisher: Publisher,
         *,
         now_ms: Callable[[], int],
     ) -> None:
         self._sender: Final = TaskSender()
         self._now_ms: Final = now_ms
         self._acts: Final = Acts(database, send=self._send)
-        self._listener: Final = WakeListener(client_for_waiting, _DOMAIN, "api", self._acts.wake)
+        self._listener: Final = WakeListener(client_for_waiting, DOMAIN, "api", self._acts.wake)
         self.service: Final = MailService(database)
         self._room: Final = Room(
             service=self.service, body_bytes_max=settings.body_bytes_max, now_ms=now_ms
@@ -89,8 +97,16 @@ class Mail:
             body_bytes_max=settings.body_bytes_max,
             now_ms=now_ms,
         )
+        self.tail: Final = StreamTail(
+            client_for_waiting,
+            DOMAIN,
+            readers_max=settings.event_readers_max,
+            buffer_max=settings.event_buffer_max,
+        )
+        self._listeners: Final = MailListeners(self.tail, self._logs.service, now_ms=now_ms)
         self._acting: Final = ActingRoom(
             acts=self._acts,
+            tell=lambda event: publisher.publish(DOMAIN, [event]),
             proxies=access.proxies,
             ids_max=settings.mail_ids_max,
             answer_s=settings.mail_answer_s,
@@ -171,9 +187,17 @@ class Mail:
             ("/api/v1/dashboard", reports.DashboardResource(room)),
         ]
 
-    def run(self) -> Coroutine[Any, Any, None]:
-        """Hear when a host has answered, until cancelled."""
-        return self._listener.run()
+    def channel(self) -> Channel:
+        """Return what is served on Socket.IO."""
+        return mail_channel()
+
+    def sockets(self, rights: Rights, limits: LiveLimits) -> list[MailSocket]:
+        """Return what is spoken at `/ws`."""
+        return [MailSocket(self._listeners, rights, limits)]
+
+    async def run(self) -> None:
+        """Hear when a host has answered, and tell live clients, until cancelled."""
+        await asyncio.gather(self._listener.run(), self.tail.run(), self._listeners.run())
 
     def close(self) -> None:
         """Let go of what sends."""
