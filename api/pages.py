@@ -181,7 +181,7 @@ class StartPage(Page):
             **{f"state.{name}": state for name, state in states.items()},
             **{f"word.{name}": words[f"state.{state}"] for name, state in states.items()},
             **{f"count.{name}": count for name, count in counts.items()},
-            "origin": self._origin(req),
+            "origin": origin_of(req, self._proxies, self._facts.address),
             "key": '-H "X-API-KEY: $KEY" ' if needs_key else "",
             "hidden_without_keys": "" if needs_key else "hidden",
             "flower": self._facts.flower_url,
@@ -202,11 +202,6 @@ class StartPage(Page):
             return dict.fromkeys(names, _NO_NUMBER)
         return {name: language.number(getattr(counts, name)) for name in names}
 
-    def _origin(self, req: Request) -> str:
-        host = req.get_header("Host", default="")
-        scheme = "https" if self._proxies.is_secure(req) else "http"
-        return f"{scheme}://{host if _HOST.fullmatch(host) else self._facts.address}"
-
 
 class LoginPage(Page):
     """`/login`: the form; the script sends it to `/api/v1/auth/login`, then goes to `next`."""
@@ -220,6 +215,13 @@ class LoginPage(Page):
         """Return where to go next: a path of this server, whatever the address says."""
         already = language.texts["login.already"].replace("{name}", user_name or "")
         return {"next": own_path(req.get_param("next")), "already": already}
+
+
+def origin_of(req: Request, proxies: Proxies, address: str) -> str:
+    """Return the address at which we were asked; `address` for who asks without a proper Host."""
+    host = req.get_header("Host", default="")
+    scheme = "https" if proxies.is_secure(req) else "http"
+    return f"{scheme}://{host if _HOST.fullmatch(host) else address}"
 
 
 def own_path(wanted: str | None) -> str:

@@ -17,6 +17,7 @@ from api.pages import Facts
 from api.tickets import counters, halls, holders, reports, tickets
 from api.tickets.holder_page import TicketPage
 from api.tickets.live import TicketsLive
+from api.tickets.screens import CodeResource, DisplayPage, KioskPage
 from api.tickets.staff_pages import HallPage, OfficerPage, StaffFacts
 from api.tickets.waiting import WaitingResource
 from models.database import Database
@@ -103,6 +104,11 @@ class Tickets:
         app.add_route("/ops/tickets", HallPage(about, self._access))
         holder = TicketPage(self.service, self._access.proxies, now_ms=self._now_ms)
         app.add_route("/ticket/{public_id}", holder)
+        code = CodeResource(self.service, self._access.proxies, about.address)
+        app.add_route("/ticket/{public_id}/code.svg", code)
+        for path, page in (("/kiosk", KioskPage), ("/display", DisplayPage)):
+            screen = page(self.service, self.hall, self._access.proxies, now_ms=self._now_ms)
+            app.add_route(path, screen)
 
     async def run(self) -> None:
         """Bring what happens into the stream and from there to displays, until cancelled."""

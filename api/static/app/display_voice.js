@@ -1,0 +1,75 @@
+// What a display says aloud: a chime, then the words in both languages, one call after the other.
+//
+// Browsers sound only after somebody touched the page. Words are spoken by the voices of the machine,
+// where it has one of the language; the chime needs none.
+
+import { signal } from "@preact/signals";
+
+const STALE_MS = 15_000; // a call that is older is on the screen, and no longer said
+const WAITING_MAX = 20;
+const NOTES_HZ = [784, 659, 523];
+const PATIENCE_MS = 12_000; // of one sentence; a voice that hangs holds nobody up
+const LANGUAGES = [
+  ["vi", "message"],
+  ["en", "message_en"],
+];
+
+export const isSounding = signal(false);
+const waiting = [];
+let sound = null;
+let isSpeaking = false;
+
+/** Begin to sound: to be called by a touch. */
+export function startSound() {
+  sound ??= new AudioContext();
+  sound.resume();
+  isSounding.value = true;
+  chime();
+}
+
+/** Say an announcement once it is its turn. */
+export function say(data) {
+  if (!isSounding.value) return;
+  if (waiting.length >= WAITING_MAX) waiting.shift();
+  waiting.push(data);
+  speak();
+}
+
+async function speak() {
+  if (isSpeaking) return;
+  isSpeaking = true;
+  while (waiting.length) {
+    const data = waiting.shift();
+    if (Date.now() - Date.parse(data.timestamp) > STALE_MS) continue;
+    await chime();
+    for (const [language, field] of LANGUAGES) await utter(language, data[field]);
+  }
+  isSpeaking = false;
+}
+
+function chime() {
+  NOTES_HZ.forEach((frequency, i) => {
+    const at = sound.currentTime + i * 0.35;
+    const [tone, level] = [sound.createOscillator(), sound.createGain()];
+    tone.frequency.value = frequency;
+    level.gain.setValueAtTime(0.3, at);
+    level.gain.exponentialRampToValueAtTime(0.001, at + 0.5);
+    tone.connect(level).connect(sound.destination);
+    tone.start(at);
+    tone.stop(at + 0.5);
+  });
+  return new Promise((resolve) => setTimeout(resolve, 1_200));
+}
+
+function utter(language, words) {
+  const voice = globalThis.speechSynthesis?.getVoices().find((each) => each.lang.toLowerCase().startsWith(language));
+  if (!voice || !words) return Promise.resolve();
+  return new Promise((resolve) => {
+    const utterance = new SpeechSynthesisUtterance(words);
+    utterance.voice = voice;
+    utterance.lang = voice.lang;
+    utterance.onend = utterance.onerror = resolve;
+    setTimeout(resolve, PATIENCE_MS);
+    speechSynthesis.speak(utterance);
+  });
+}
