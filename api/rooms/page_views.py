@@ -18,6 +18,8 @@ _IN_LINE: Final = frozenset({"waiting", "paused"})
 _JOINABLE: Final = frozenset({"joining", "full", "failing", "expired", "left"})
 _MINUTE_S: Final = 60
 _HOUR_S: Final = 3_600
+# Beyond an hour nobody can plan by a range that reaches so many times as far as it begins.
+_VAGUE: Final = 6
 # A path and query as browsers send them; a second slash or a backslash would name another host.
 _OWN_PATH: Final = re.compile(r"/(?!/)[!-\[\]-~]*")
 
@@ -191,6 +193,8 @@ def _time(view: View, language: Language) -> str:
         return texts["span.unknown"]
     if high_s < _MINUTE_S:
         return texts["span.short"]
+    if high_s > _HOUR_S and high_s > _VAGUE * low_s:
+        return texts["span.unknown"]
     step_s = _MINUTE_S if high_s < _HOUR_S else 10 * _MINUTE_S
     from_s, to_s = low_s // step_s * step_s, -(-high_s // step_s) * step_s
     high = _span(to_s, language)

@@ -70,6 +70,7 @@ def view(state: str = "waiting", **fields: object) -> View:
         (180, 180, ENGLISH, "about 3 min"),
         (100, 461, ENGLISH, "1 min to 8 min"),
         (3_000, 4_000, ENGLISH, "50 min to 1 h 10 min"),
+        (2_400, 84_600, ENGLISH, "cannot be said yet"),
         (7_200, 7_200, VIETNAMESE, "khoảng 2 giờ"),
         (90, 200, VIETNAMESE, "1 phút đến 4 phút"),
     ],

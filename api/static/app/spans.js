@@ -4,6 +4,7 @@ import { number, text } from "./texts.js";
 
 const MINUTE_S = 60;
 const HOUR_S = 3_600;
+const VAGUE = 6; // beyond an hour nobody can plan by a range that reaches so many times its beginning
 
 /** Write a length of time in one unit, hours with their minutes. */
 export function span(seconds) {
@@ -18,6 +19,7 @@ export function span(seconds) {
 export function range(low, high) {
   if (low === null || high === null) return text("span.unknown");
   if (high < MINUTE_S) return text("span.short");
+  if (high > HOUR_S && high > VAGUE * low) return text("span.unknown");
   const step = high < HOUR_S ? MINUTE_S : 10 * MINUTE_S;
   const [from, to] = [Math.floor(low / step) * step, Math.ceil(high / step) * step];
   if (from === 0) return text("span.up", { high: span(to) });
