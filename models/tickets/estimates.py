@@ -1,7 +1,7 @@
 """How long somebody will wait: a drain of the line that knows the plan.
 
 Pure arithmetic, in minutes. The estimate is the smallest W in which the counters that are planned
-open work off what is before somebody. Source: the simulated halls of bench/, where it beats the
+open work off what is before somebody. Source: simulated halls, where it beats the
 average times the people ahead.
 """
 
