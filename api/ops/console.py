@@ -6,15 +6,14 @@ docs/console.md tells operators, docs/pages.md whoever adds a page.
 from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Final
-from urllib.parse import quote
 
 from falcon.asgi import Request, Response
 
 from api.access import Access
 from api.auth.callers import Caller
 from api.languages import Language
-from api.pages import Facts, Page
-from models.errors import UnauthenticatedError
+from api.pages import Facts
+from api.user_page import UserPage
 from models.people.rules import Role
 
 WATCHERS: Final = (Role.ADMIN, Role.OPERATOR, Role.SUPERVISOR, Role.VIEWER)
@@ -30,7 +29,7 @@ WAYS: Final[Mapping[str, tuple[Role, ...]]] = {
 }
 
 
-class ConsolePage(Page):
+class ConsolePage(UserPage):
     """A page of the console; whoever is not logged in is led to the log-in and back.
 
     A subclass names its `way`, one of WAYS. Whom the way is not for is told so, with 403.
@@ -42,29 +41,15 @@ class ConsolePage(Page):
     _served: Final[set[str]] = set()
 
     def __init__(self, facts: Facts, access: Access) -> None:
-        super().__init__(facts, access.name_of, access.proxies)
-        self._access: Final = access
+        super().__init__(facts, access)
         self._served.add(self.way)
 
     async def on_get(self, req: Request, resp: Response) -> None:
         """Send the page, lead to the log-in, or say whom it is for."""
-        if req.get_param("lang") is None:
-            caller = await self.caller(req)
-            if caller is None:
-                resp.status = HTTPStatus.SEE_OTHER
-                resp.set_header("Location", f"/login?next={quote(req.path)}")
-                resp.set_header("Cache-Control", "no-store")
-                return
-            if not self._may(caller, self.way):
-                resp.status = HTTPStatus.FORBIDDEN
         await super().on_get(req, resp)
-
-    async def caller(self, req: Request) -> Caller | None:
-        """Return who is logged in; nobody is whose session is over."""
-        try:
-            return await self._access.callers.user_of(req)
-        except UnauthenticatedError:
-            return None
+        caller = await self.caller(req)
+        if resp.status_code == HTTPStatus.OK and not self._may(caller, self.way):
+            resp.status = HTTPStatus.FORBIDDEN
 
     async def values(
         self, req: Request, language: Language, user_name: str | None

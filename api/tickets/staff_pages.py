@@ -2,21 +2,18 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from http import HTTPStatus
 from typing import Final
-from urllib.parse import quote
 
 import msgspec
-from falcon.asgi import Request, Response
+from falcon.asgi import Request
 
 from api.access import Access
-from api.auth.callers import Caller
 from api.languages import Language
 from api.ops.console import ConsolePage
-from api.pages import Facts, Page
+from api.pages import Facts
 from api.tickets.callers import is_staff, staff_of
 from api.tickets.hall_bodies import CounterView, counter_view
-from models.errors import UnauthenticatedError
+from api.user_page import UserPage
 from models.tickets.service import TicketService
 
 _encode: Final = msgspec.json.Encoder().encode
@@ -39,42 +36,22 @@ class StaffFacts:
     now_ms: Callable[[], int]
 
 
-class StaffPage(Page):
-    """A page for users: who is not logged in is led to the log-in and back."""
-
-    def __init__(self, facts: Facts, about: StaffFacts) -> None:
-        super().__init__(facts, about.access.name_of, about.access.proxies)
-        self._about: Final = about
-
-    async def on_get(self, req: Request, resp: Response) -> None:
-        """Send the page, or lead to the log-in."""
-        if req.get_param("lang") is None and await self._caller(req) is None:
-            resp.status = HTTPStatus.SEE_OTHER
-            resp.set_header("Location", f"/login?next={quote(req.path)}")
-            resp.set_header("Cache-Control", "no-store")
-            return
-        await super().on_get(req, resp)
-
-    async def _caller(self, req: Request) -> Caller | None:
-        """Return who is logged in; nobody is whose session is over."""
-        try:
-            return await self._about.access.callers.user_of(req)
-        except UnauthenticatedError:
-            return None
-
-
-class OfficerPage(StaffPage):
+class OfficerPage(UserPage):
     """`/officer`: a counter."""
 
     name = "officer"
     script = "officer.js"
+
+    def __init__(self, facts: Facts, about: StaffFacts) -> None:
+        super().__init__(facts, about.access)
+        self._about: Final = about
 
     async def values(
         self, req: Request, language: Language, user_name: str | None
     ) -> Mapping[str, str]:
         """Return where the caller works and how it is there."""
         del language, user_name
-        caller = await self._caller(req)
+        caller = await self.caller(req)
         may = is_staff(caller)
         place = Place(counter_id=None, is_bound=True, counters=[])
         if caller is not None and may:
