@@ -53,6 +53,7 @@ FILES: Final = (
     "app/line.js",
     "app/live.js",
     "app/login.js",
+    "app/looks.js",
     "app/messages.js",
     "app/officer.css",
     "app/officer.js",

@@ -75,7 +75,7 @@ def test_a_thumb_parks_returns_transfers_and_takes_a_break(
     page.get_by_role("button", name="Next").click()
     page.get_by_role("button", name="Set aside").click()
     page.get_by_role("button", name="Let return").click()
-    expect(page.locator(".officer .line .no")).to_have_text("101")
+    expect(page.locator(".officer ol.line .no")).to_have_text("101")
     page.get_by_role("button", name="Next").click()
     page.get_by_role("button", name="To another counter").click()
     page.get_by_role("button", name="Quầy bên kia").click()

@@ -7,6 +7,7 @@ import { batch, signal } from "@preact/signals";
 import { ask, Refusal } from "./ask.js";
 import { followCounter } from "./hall_line.js";
 import { isAway } from "./live.js";
+import { oneAtATime } from "./looks.js";
 import { text } from "./texts.js";
 
 // Many things happen at once when somebody is called: they are looked at together.
@@ -57,7 +58,9 @@ export class Desk {
     this.timer ??= setTimeout(() => this.look(), GATHER_MS);
   }
 
-  async look() {
+  look = oneAtATime(() => this.lookNow());
+
+  async lookNow() {
     clearTimeout(this.timer);
     this.timer = null;
     const id = this.counter.value.id;

@@ -6,6 +6,7 @@ import { render } from "preact";
 import { followHall } from "./hall_line.js";
 import { html } from "./html.js";
 import { isAway } from "./live.js";
+import { oneAtATime } from "./looks.js";
 import { announce } from "./page.js";
 import { isSounding, say, startSound } from "./display_voice.js";
 import { language, number, text } from "./texts.js";
@@ -36,14 +37,14 @@ const line = followHall({
   },
 });
 
-async function look() {
+const look = oneAtATime(async () => {
   timer = null;
   try {
     hall.value = await line.state();
   } catch {
     // The library comes back by itself and is told the state then.
   }
-}
+});
 
 function hear(data) {
   const words = language === "vi" ? data.message : (data.message_en ?? data.message);

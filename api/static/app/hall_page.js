@@ -9,6 +9,7 @@ import { followHall } from "./hall_line.js";
 import { html } from "./html.js";
 import { Announcing, Counters, Hours, Procedures } from "./hall_settings.js";
 import { isAway } from "./live.js";
+import { oneAtATime } from "./looks.js";
 import "./page.js";
 import { Reports } from "./hall_reports.js";
 import { number, text } from "./texts.js";
@@ -23,7 +24,7 @@ const list = signal(null);
 const refusal = signal(null);
 let timer = null;
 
-async function look() {
+const look = oneAtATime(async () => {
   clearTimeout(timer);
   timer = setTimeout(look, LOOK_EVERY_MS);
   if (document.hidden) return;
@@ -40,7 +41,7 @@ async function look() {
     if (error.status) refusal.value = error.message;
     else isAway.value = true;
   }
-}
+});
 
 let soon = null;
 const lookSoon = () => {

@@ -6,6 +6,7 @@ import uPlot from "uplot";
 
 import { ask } from "./ask.js";
 import { html } from "./html.js";
+import { oneAtATime } from "./looks.js";
 import { number, text } from "./texts.js";
 
 const DAY_MS = 86_400_000;
@@ -29,7 +30,7 @@ function query() {
   return new URLSearchParams({ branch_id: branchId.value, ...days });
 }
 
-async function look() {
+const look = oneAtATime(async () => {
   try {
     [load.value, accuracy.value] = await Promise.all([
       ask("GET", `/app/reports/load?${query()}`),
@@ -39,7 +40,7 @@ async function look() {
   } catch {
     isFailing.value = true;
   }
-}
+});
 
 const minutes = (value) => (value === null ? "–" : text("hall.minutes", { n: number(value) }));
 const share = (value) => (value === null ? "–" : `${number(Math.round(value * 100))} %`);

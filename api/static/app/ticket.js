@@ -7,6 +7,7 @@ import { startClock } from "./clock.js";
 import { followCounter } from "./hall_line.js";
 import { html } from "./html.js";
 import { isAway } from "./live.js";
+import { oneAtATime } from "./looks.js";
 import { announce, bind } from "./page.js";
 import { number, text } from "./texts.js";
 import { Feedback } from "./ticket_feedback.js";
@@ -26,15 +27,13 @@ let follower = null;
 let followed = null;
 let timer = null;
 let sinceS = 0;
-let isAsking = false;
 
 // Looking ---------------------------------------------------------------------------------------
 
-async function look() {
+const look = oneAtATime(async () => {
   clearTimeout(timer);
   timer = null;
-  if (isAsking || !id) return;
-  isAsking = true;
+  if (!id) return;
   sinceS = 0;
   try {
     const answer = await fetch(`/app/tickets/${encodeURIComponent(id)}`, {
@@ -45,8 +44,7 @@ async function look() {
   } catch {
     isAway.value = true;
   }
-  isAsking = false;
-}
+});
 
 function lookSoon() {
   timer ??= setTimeout(look, Math.random() * GATHER_MS);
