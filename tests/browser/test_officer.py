@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
 from tests.browser.conftest import PHONE, OpenPage
 from tests.browser.hall import BrowserHall, log_in
@@ -117,6 +117,32 @@ def test_what_fails_says_why_and_loses_nothing(
 
     hall.move(ticket, "completed")  # by somebody else: the page follows
     expect(page.locator(".stage .number")).to_have_text("Nobody is here")
+
+
+def test_who_left_while_the_page_looked_is_not_there(
+    open_page: OpenPage, counters_site: System, hall: BrowserHall
+) -> None:
+    counter_id = hall.counter("Quầy vội")
+    hall.officer("hurry01", counter_id)
+    first, second = hall.take(counter_id), hall.take(counter_id)
+    page = open_page("/officer", of=counters_site).page
+    log_in(page, "hurry01")
+    expect(page.locator(".stage .number")).to_have_text("Nobody is here")
+
+    def leave(route: Route) -> None:
+        if hall.status(first) == "called":
+            hall.move(first, "serving")
+            hall.move(first, "completed")
+        route.continue_()
+
+    page.route(f"**/app/tickets/{first['id']}", leave)
+    hall.move(first, "called")  # by somebody else; the page asks who that is
+    expect(page.locator(".officer ol.line li")).to_have_count(1)
+    expect(page.locator(".stage .number")).to_have_text("Nobody is here")
+    page.get_by_role("button", name="Next").click()
+
+    stands(page, "called", "102")
+    assert (hall.status(first), hall.status(second)) == ("completed", "called")
 
 
 def test_an_admin_chooses_the_counter_and_it_is_remembered(

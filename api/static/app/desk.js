@@ -21,6 +21,7 @@ const REFUSED = new Set([
   "too_few_calls",
   "unauthorized_counter",
 ]);
+const THERE = new Set(["called", "serving"]);
 const DRAFT = "stanchion_notes_";
 
 export class Desk {
@@ -85,7 +86,9 @@ export class Desk {
 
   async whoIsThere(counter) {
     const there = counter.present.find((each) => each.number === counter.current_serving);
-    return there ? ask("GET", `/app/tickets/${there.ticket_id}`) : null;
+    if (!there) return null;
+    const ticket = await ask("GET", `/app/tickets/${there.ticket_id}`);
+    return THERE.has(ticket.status) ? ticket : null; // between both answers it may have left
   }
 
   showLine(list) {
