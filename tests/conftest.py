@@ -8,6 +8,7 @@ freeze something start their own with `start_system`.
 import itertools
 import os
 import shutil
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -33,14 +34,38 @@ class StartSystem(Protocol):
         """Start the roles and wait until they are ready; settings have no prefix."""
 
 
+# Groups that take minutes, whatever their number of tests: a worker that began them last would
+# work on alone.
+LONG_GROUPS = ("supervisor", "browser", "dev", "scale")
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Keep tests that share processes in one xdist worker (--dist loadgroup): they start once."""
+    """Keep tests that share processes in one xdist worker (--dist loadgroup): they start once.
+
+    Long groups come first, then large ones, then what stands alone.
+    """
     if not config.pluginmanager.hasplugin("xdist"):
         return
     for item in items:
         assert isinstance(item, pytest.Function)
         if group := _group(item):
             item.add_marker(pytest.mark.xdist_group(group))
+    sizes = Counter(_marked_group(item) for item in items)
+
+    def place(item: pytest.Item) -> tuple[int, int, str]:
+        group = _marked_group(item)
+        if group is None:
+            return len(LONG_GROUPS) + 1, 0, ""
+        if group in LONG_GROUPS:
+            return LONG_GROUPS.index(group), 0, group
+        return len(LONG_GROUPS), -sizes[group], group
+
+    items.sort(key=place)
+
+
+def _marked_group(item: pytest.Item) -> str | None:
+    marker = item.get_closest_marker("xdist_group")
+    return None if marker is None else str(marker.args[0])
 
 
 def _group(item: pytest.Function) -> str | None:
