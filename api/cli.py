@@ -17,6 +17,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Final
 
+from api.backup_arguments import add_arguments as add_backup_arguments
 from api.message_arguments import add_arguments as add_message_arguments
 from api.metrics_folder import claim_metrics_folder
 from api.people.arguments import add_arguments as add_people_arguments
@@ -209,6 +210,20 @@ def demo(settings: Settings, options: argparse.Namespace) -> int:
     return demo_commands.demo(settings, options)
 
 
+def backup(settings: Settings, options: argparse.Namespace) -> int:
+    """Write everything that cannot be had again to one file, while everything runs."""
+    from api import backup_commands  # noqa: PLC0415
+
+    return backup_commands.backup(settings, os.environ, options, release=release())
+
+
+def restore(settings: Settings, options: argparse.Namespace) -> int:
+    """Put a back-up in the place of what is there; nothing may run meanwhile."""
+    from api import backup_commands  # noqa: PLC0415
+
+    return backup_commands.restore(settings, os.environ, options)
+
+
 def doctor(settings: Settings, options: argparse.Namespace) -> int:
     """Check everything that can be checked from here; 1 when something is at fault."""
     from api.doctor import Level, examine  # noqa: PLC0415
@@ -242,7 +257,8 @@ _COMMANDS: Final = {
     command.__name__.replace("_", "-"): command
     for command in (
         *(up, api, relay, worker, beat, flower, mail_watch, migrate),
-        *(user, key, messages, schedules, webhooks, rooms, tail, demo, doctor, version),
+        *(user, key, messages, schedules, webhooks, rooms, tail),
+        *(demo, backup, restore, doctor, version),
     )
 }
 _ANSWERS_PROGRAMS: Final = ("migrate", "doctor", "version")
@@ -339,6 +355,7 @@ def _parser() -> argparse.ArgumentParser:
     add_message_arguments(parsers["tail"], parsers["messages"])
     add_schedule_arguments(parsers["schedules"])
     add_webhook_arguments(parsers["webhooks"])
+    add_backup_arguments(parsers["backup"], parsers["restore"])
     room_actions = parsers["rooms"].add_subparsers(dest="action", required=True, metavar="ACTION")
     add_admin_arguments(room_actions)
     add_draw_arguments(room_actions)

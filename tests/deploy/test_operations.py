@@ -1,9 +1,7 @@
 """The commands of docs/operations.md, in the order of the page, on one running instance."""
 
-import contextlib
 import os
 import re
-import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -12,7 +10,6 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from models import migrate
 from tests.postgresql import PostgresqlServer
 from tests.servers import ROOT, RedisServer, System
 
@@ -116,19 +113,3 @@ def run(server: PostgresqlServer, script: str, folder: Path) -> None:
         text=True,
     )
     assert answer.returncode == 0, answer.stderr
-
-
-def test_a_backup_of_sqlite_brings_everything_back(migrated_file: Path, tmp_path: Path) -> None:
-    [script] = [text for text in COMMANDS if "source.backup(target)" in text]
-    (tmp_path / "stanchion.db").write_bytes(migrated_file.read_bytes())
-    with contextlib.closing(sqlite3.connect(tmp_path / "stanchion.db")) as connection:
-        connection.execute("INSERT INTO message_counter VALUES (1, 'default', '', 'queued', 41)")
-        connection.commit()
-
-    environ = {"PATH": os.environ["PATH"], "STANCHION_DATA": str(tmp_path)}
-    subprocess.run(["sh", "-eu"], input=script, check=True, cwd=tmp_path, text=True, env=environ)
-
-    url = f"sqlite:///{tmp_path}/backup.db"
-    assert migrate.current(url) == migrate.head()
-    with contextlib.closing(sqlite3.connect(tmp_path / "backup.db")) as connection:
-        assert connection.execute("SELECT n FROM message_counter").fetchall() == [(41,)]

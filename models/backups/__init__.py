@@ -1,0 +1,1 @@
+"""Back-ups: the database, the lines of rooms and the secrets, in one file."""
