@@ -39,6 +39,12 @@ _FILL: Final = {
         SELECT 'default', 9, :payload, 0, 3, 30000, 0 FROM numbers
         """,
 }
+# Two of its rounds, and a minute for the work itself.
+_VACUUM_PATIENCE_S: Final = 180
+_DEAD: Final = """
+    SELECT relname FROM pg_stat_user_tables
+    WHERE relname IN ('message_ready', 'message_leased') AND n_dead_tup > 10000
+    """
 _PLAIN: Final = text(
     f"""
     WITH picked AS (
@@ -166,6 +172,15 @@ class Store:
             elsewhere.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
             elsewhere.execute("SELECT count(*) FROM message_ready")
             yield
+
+    def wait_for_vacuum(self) -> None:
+        """Wait until PostgreSQL's autovacuum, which looks around each minute, has cleared up."""
+        if self.database.is_sqlite:
+            return
+        deadline_s = time.monotonic() + _VACUUM_PATIENCE_S
+        with psycopg.connect(self.url, autocommit=True) as connection:
+            while connection.execute(_DEAD).fetchone() and time.monotonic() < deadline_s:
+                time.sleep(1)
 
     def size_mb(self) -> tuple[float, float]:
         """Return the size of the database, and what of it is acknowledged messages, kept."""
