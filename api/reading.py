@@ -73,6 +73,9 @@ async def read_bytes(req: Request, size_max: int) -> bytes:
 
 def read_query(req: Request, query_type: type[BodyType]) -> BodyType:
     """Return the query string as `query_type`; raises InvalidError."""
+    nothing: BodyType | None = None if req.query_string else _without_parameters(query_type)
+    if nothing is not None:
+        return nothing
     return read_values(req.params, query_type)
 
 
@@ -101,6 +104,17 @@ def faults_of(value: Any, shape: type[Struct]) -> dict[str, str]:
     """Return what is wrong with a JSON value that does not fit a shape, by path."""
     faults = _faults(value, shape, strict=True)
     return dict(itertools.islice(faults.items(), _FAULTS_MAX))
+
+
+@functools.cache
+def _without_parameters(query_type: type[BodyType]) -> BodyType | None:
+    """Return what most requests say, made once; None where something must be given."""
+    if not query_type.__struct_config__.frozen:
+        return None  # whoever got it first might change it
+    try:
+        return msgspec.convert({}, query_type)
+    except ValidationError:
+        return None
 
 
 @functools.cache

@@ -1,5 +1,6 @@
 """Which pages and names may use the browser's way to us."""
 
+import functools
 from collections.abc import Sequence
 from typing import Final
 
@@ -11,6 +12,8 @@ from models.errors import InvalidError
 from models.settings import host_of, is_loopback
 
 SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
+# Clients say the same in every request; strangers may say what they like.
+_SPELLINGS_MAX: Final = 128
 # What no form can send, and no script of another site without asking first.
 _NO_FORMS: Final = frozenset({"application/json", "application/x-ndjson", "text/csv"})
 
@@ -44,16 +47,25 @@ class Origins:
 
         Raises ForeignHostError, ForeignOriginError, or InvalidError for a form.
         """
-        host = req.get_header("Host", default="").rpartition("]")
-        name = (host[0] + host[1]).strip("[]") or host[2].partition(":")[0]
+        name = _name_of(req.get_header("Host", default=""))
         if name not in self._own_hosts and not is_loopback(name):
             raise ForeignHostError(name)
         self.check_page(req)
+        if req.method in SAFE_METHODS:
+            return
         has_body = bool(req.content_length) or req.get_header("Transfer-Encoding") is not None
-        if req.method not in SAFE_METHODS and has_body and not _is_no_form(req.content_type):
+        if has_body and not _is_no_form(req.content_type):
             # A page of any site can send a form here; it cannot send these without being asked.
             raise InvalidError({"Content-Type": "Expected application/json"})
 
 
+@functools.lru_cache(_SPELLINGS_MAX)
+def _name_of(host: str) -> str:
+    """Return a Host header without its port, `::1` for `[::1]:8080`."""
+    parts = host.rpartition("]")
+    return (parts[0] + parts[1]).strip("[]") or parts[2].partition(":")[0]
+
+
+@functools.lru_cache(_SPELLINGS_MAX)
 def _is_no_form(content_type: str | None) -> bool:
     return (content_type or "").partition(";")[0].strip().lower() in _NO_FORMS
