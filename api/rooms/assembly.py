@@ -21,6 +21,7 @@ from models.rooms.administration import Administration
 from models.rooms.draw_records import DrawRecords
 from models.rooms.inside import Inside
 from models.rooms.invitations import Invitations
+from models.rooms.late_draws import LateDraws
 from models.rooms.mirror import Mirror
 from models.rooms.moves import events_of_reap, events_of_tick
 from models.rooms.outlooks import Outlooks
@@ -51,6 +52,7 @@ class Rooms:
     service: RoomService
     visits: Visits
     notes: Notes
+    late_draws: LateDraws
     live: RoomsLive
     reports: Reports
     collector: RoomsCollector
@@ -64,7 +66,7 @@ class Rooms:
         """Return what runs beside the requests, until cancelled."""
         return (
             *(self.registry.run(), self.mirror.run(), self.replica.run(), self.notes.run()),
-            *(self.live.tail.run(), self.live.teller.run()),
+            *(self.live.tail.run(), self.live.teller.run(), self.late_draws.run()),
         )
 
 
@@ -146,6 +148,7 @@ def make_rooms(
         service=service,
         visits=visits,
         notes=notes,
+        late_draws=LateDraws(database, client, registry, clock=now_ms),
         live=live,
         reports=reports,
         collector=RoomsCollector(registry, reports),

@@ -7,18 +7,27 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from http import HTTPStatus
 from typing import Any, Final
-from urllib.parse import parse_qsl, quote, urlencode
 
 import msgspec
 from falcon.asgi import App, Request, Response
 
-from api import languages
+from api import errors, languages
 from api.caller import Proxies
 from api.languages import Language
+from api.limits import RateLimitedError
 from api.pages import Facts, Page
 from api.rooms import colours
+from api.rooms.page_requests import (
+    BETWEEN,
+    COOKIE,
+    INSIDE,
+    STILL,
+    Held,
+    address_of,
+    held_by,
+    wants_json,
+)
 from api.rooms.page_views import View, gaps, view_of, view_of_place
-from api.rooms.visitors import shown_token
 from models.addresses import subscriber_of
 from models.errors import (
     ForbiddenError,
@@ -41,14 +50,8 @@ from models.rooms.room import Room, RoomNotFoundError
 from models.rooms.service import RoomService
 from models.rooms.whereabouts import Entered, Whereabouts
 
-COOKIE: Final = "stanchion_place"
 _DAY_S: Final = 24 * 3600
-# Between the position at which a visitor began and the token.
-_BETWEEN: Final = "~"
-_INSIDE: Final = 0  # in the place of that position
-_STILL: Final = "still"
 _STILL_RETRY_S: Final = 10
-_QUERY_CHARACTERS_MAX: Final = 2_000
 _STATES: Final = {
     RoomFullError: "full",
     MaintenanceError: "maintenance",
@@ -57,14 +60,6 @@ _STATES: Final = {
 # A visitor's page says nothing of the installation.
 _NOTHING: Final = Facts(version="", address="", flower_url="", needs_key=lambda: False)
 _encode: Final = msgspec.json.Encoder().encode
-
-
-@dataclass(frozen=True, slots=True)
-class _Held:
-    """What the browser brought: its token, and where in line it began."""
-
-    token: str
-    first_position: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,10 +119,10 @@ class WaitPage(Page):
         view = await self._join(req, room, language)
         if view.token is not None:
             self._keep(req, resp, view)
-            if not _wants_json(req):
+            if not wants_json(req):
                 # A form was sent, so no script runs: from here on the server has the page reloaded.
                 resp.status = HTTPStatus.SEE_OTHER
-                resp.set_header("Location", _address(req, still="1"))
+                resp.set_header("Location", address_of(req, still="1"))
                 return
         self._answer(req, resp, language, room, view)
 
@@ -139,7 +134,7 @@ class WaitPage(Page):
         room = await self._room(req, resp, language, queue_id)
         if room is None:
             return
-        held = _held(req)
+        held = held_by(req)
         if held is not None:
             try:
                 await self._service.leave(room.id, held.token)
@@ -148,12 +143,35 @@ class WaitPage(Page):
             except StanchionError:
                 pass  # it is over already
         resp.unset_cookie(COOKIE, path=f"/wait/{room.id}", same_site="Lax")
-        if _wants_json(req):
+        if wants_json(req):
             view = view_of(room, language, now_ms=self._about.now_ms(), state="left")
             self._answer(req, resp, language, room, view)
         else:
             resp.status = HTTPStatus.SEE_OTHER
-            resp.set_header("Location", _address(req, left="1"))
+            resp.set_header("Location", address_of(req, left="1"))
+
+    async def refuse(
+        self, req: Request, resp: Response, error: RateLimitedError, _params: dict[str, Any]
+    ) -> None:
+        """Say on the page that many join at the moment; elsewhere, and to programs, as JSON.
+
+        Scripts ask for JSON, so whoever gets here sent the form: the page comes again by itself.
+        """
+        room_id = req.path.removeprefix("/wait/")
+        if room_id == req.path or wants_json(req):
+            errors.answer(req, resp, errors.status_of(error), error)
+            return
+        resp.set_headers(self._headers)
+        resp.set_header("Cache-Control", "no-store")
+        language = languages.choose(req, self._languages)
+        room = await self._room(req, resp, language, room_id)
+        if room is None:
+            return
+        resp.status = HTTPStatus.TOO_MANY_REQUESTS
+        resp.set_header("Retry-After", str(error.retry_after_s))
+        resp.set_header("Refresh", f"{error.retry_after_s}; url={address_of(req)}")
+        view = view_of(room, language, now_ms=self._about.now_ms(), state="limited")
+        self._answer(req, resp, language, room, view)
 
     async def _room(
         self, req: Request, resp: Response, language: Language, room_id: str
@@ -162,7 +180,7 @@ class WaitPage(Page):
         try:
             return await self._registry.find(room_id)
         except RoomNotFoundError:
-            if _wants_json(req):
+            if wants_json(req):
                 raise
             nowhere = Room(id="", name=language.texts["wait.title"], target_url="")
             view = view_of(nowhere, language, now_ms=0, state="missing")
@@ -171,17 +189,17 @@ class WaitPage(Page):
             return None
 
     async def _look(self, req: Request, room: Room, language: Language) -> View:
-        held, now_ms = _held(req), self._about.now_ms()
+        held, now_ms = held_by(req), self._about.now_ms()
         if held is None:
             state = "left" if req.get_param("left") else "joining"
             return view_of(room, language, now_ms=now_ms, state=state)
         try:
             # A page that the server has reloaded has no other sign of life.
-            ask = self._service.beat if req.get_param(_STILL) else self._service.status
+            ask = self._service.beat if req.get_param(STILL) else self._service.status
             found = await ask(room.id, held.token)
         except PositionExpiredError:
             # Who was inside comes for the next time.
-            state = "joining" if held.first_position == _INSIDE else "expired"
+            state = "joining" if held.first_position == INSIDE else "expired"
             return view_of(room, language, now_ms=now_ms, state=state)
         except (PositionNotFoundError, UnauthenticatedError, ForeignTokenError):
             # Given up, or a token of before: as somebody who comes for the first time.
@@ -191,7 +209,7 @@ class WaitPage(Page):
         return self._view(req, language, found, held)
 
     async def _join(self, req: Request, room: Room, language: Language) -> View:
-        held = _held(req)
+        held = held_by(req)
         joining = Joining(
             metadata={},
             code=req.get_param("code") or None,
@@ -222,7 +240,7 @@ class WaitPage(Page):
         return await self._service.join(room.id, replace(joining, code=None))
 
     def _view(
-        self, req: Request, language: Language, found: Whereabouts, held: _Held | None
+        self, req: Request, language: Language, found: Whereabouts, held: Held | None
     ) -> View:
         return view_of_place(
             found,
@@ -237,7 +255,7 @@ class WaitPage(Page):
         self, req: Request, room: Room, language: Language, error: UnavailableError
     ) -> View:
         """Return what people see while the line is away; programs are told as elsewhere."""
-        if _wants_json(req):
+        if wants_json(req):
             raise error
         now_ms, retry_after_s = self._about.now_ms(), error.retry_after_s
         return view_of(room, language, now_ms=now_ms, state="failing", retry_after_s=retry_after_s)
@@ -247,7 +265,7 @@ class WaitPage(Page):
         assert view.token is not None
         resp.set_cookie(
             COOKIE,
-            f"{view.first_position or _INSIDE}{_BETWEEN}{view.token}",
+            f"{view.first_position or INSIDE}{BETWEEN}{view.token}",
             max_age=_DAY_S,
             path=f"/wait/{view.queue_id}",
             same_site="Lax",
@@ -259,14 +277,14 @@ class WaitPage(Page):
         self, req: Request, resp: Response, language: Language, room: Room, view: View
     ) -> None:
         resp.append_header("Vary", "Accept, Authorization")
-        if _wants_json(req):
+        if wants_json(req):
             resp.data = _encode(view)
             resp.content_type = "application/json"
             return
         if view.redirect_url is not None:
             resp.set_header("Refresh", f"0; url={view.redirect_url}")
             resp.set_header("Referrer-Policy", "no-referrer")
-        elif req.get_param(_STILL):
+        elif req.get_param(STILL):
             again_s = min(_STILL_RETRY_S, view.heartbeat_interval_seconds)
             resp.set_header("Refresh", str(max(1, again_s)))
         if view.state == "failing":
@@ -280,8 +298,8 @@ class WaitPage(Page):
             **gaps(view, language),
             "title": view.title or view.name,
             "view": _encode(view).decode(),
-            "switch": _address(req, keeps_still=True, lang=other.name),
-            "join": _address(req),
+            "switch": address_of(req, keeps_still=True, lang=other.name),
+            "join": address_of(req),
             "leave": f"{here}/leave",
             "colours": f"{here}/colours.css?v={version}" if room.id else "/static/app/app.css",
         }
@@ -293,7 +311,7 @@ class WaitPage(Page):
         if chosen:
             languages.remember(resp, chosen, is_secure=self._proxies.is_secure(req))
         resp.status = HTTPStatus.SEE_OTHER
-        resp.set_header("Location", _address(req, keeps_still=True))
+        resp.set_header("Location", address_of(req, keeps_still=True))
 
 
 class ColoursResource:
@@ -317,32 +335,9 @@ def add_routes(
     """Serve the visitors' page of every room."""
     page = WaitPage(about, registry, service)
     app.add_route("/wait/{queue_id}", page)
+    app.add_error_handler(RateLimitedError, page.refuse)
     app.add_route("/wait/{queue_id}/leave", page, suffix="leave")
     app.add_route("/wait/{queue_id}/colours.css", ColoursResource(registry))
-
-
-def _held(req: Request) -> _Held | None:
-    """Return what Authorization shows, else what the cookie keeps."""
-    first, _, token = req.cookies.get(COOKIE, "").partition(_BETWEEN)
-    shown = shown_token(req) or token
-    if not shown:
-        return None
-    is_number = first.isascii() and first.isdigit() and len(first) < 12  # noqa: PLR2004
-    return _Held(shown, int(first) if is_number and shown == token else None)
-
-
-def _wants_json(req: Request) -> bool:
-    return req.client_prefers(("text/html", "application/json")) == "application/json"
-
-
-def _address(req: Request, *, keeps_still: bool = False, **parameters: str) -> str:
-    """Return this page's address with what it needs of its query, and with `parameters`."""
-    wanted = {"to", "code", _STILL} if keeps_still else {"to", "code"}
-    query = req.query_string[:_QUERY_CHARACTERS_MAX]
-    kept = [pair for pair in parse_qsl(query) if pair[0] in wanted]
-    every = urlencode([*kept, *parameters.items()])
-    path = quote(req.path.removesuffix("/leave"))
-    return f"{path}?{every}" if every else path
 
 
 async def _nobody(_req: Request) -> None:

@@ -15,7 +15,7 @@ from models.rooms.whereabouts import Whereabouts
 # States in which a visitor has a place in line that can be told.
 _IN_LINE: Final = frozenset({"waiting", "paused"})
 # Scripts join by themselves in all of these but the last two.
-_JOINABLE: Final = frozenset({"joining", "full", "failing", "expired", "left"})
+_JOINABLE: Final = frozenset({"joining", "full", "failing", "limited", "expired", "left"})
 _MINUTE_S: Final = 60
 _HOUR_S: Final = 3_600
 # Beyond an hour nobody can plan by a range that reaches so many times as far as it begins.
@@ -28,7 +28,7 @@ class View(Struct, frozen=True, kw_only=True):
     """A room and a visitor's place in it, at one moment; spans are whole seconds.
 
     `state` is joining (no place yet), early (the room opens later), waiting, paused, full,
-    maintenance, closed, expired, left or admitted.
+    maintenance, closed, limited (many are joining), expired, left or admitted.
     """
 
     queue_id: str
@@ -160,7 +160,7 @@ def gaps(view: View, language: Language) -> dict[str, str]:
         "hidden_without_place": "" if holds else "hidden",
         "hidden_without_go": "" if view.redirect_url else "hidden",
         "hidden_without_join": "" if view.state in _JOINABLE else "hidden",
-        "late": "late" if view.state in {"joining", "full", "failing"} else "",
+        "late": "late" if view.state in {"joining", "full", "failing", "limited"} else "",
     }
 
 
