@@ -12,7 +12,9 @@ from tests.rooms.visitors import Hall, bearer, poll
 
 
 @pytest.mark.parametrize("backend", ["sqlite"], indirect=True)
-def test_guarantee_6_redis_away_refuses_holds_or_opens_as_the_room_says(start_system: StartSystem) -> None:
+def test_guarantee_6_redis_away_refuses_holds_or_opens_as_the_room_says(
+    start_system: StartSystem,
+) -> None:
     system = start_system("api")
     hall = Hall(system)
     until = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + 600))
