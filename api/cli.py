@@ -25,6 +25,7 @@ from api.preconditions import make_data_folder, require_key, require_schema
 from api.rooms.admin_arguments import add_admin_arguments
 from api.rooms.draw_arguments import add_draw_arguments
 from api.schedule_arguments import add_arguments as add_schedule_arguments
+from api.tickets.arguments import add_arguments as add_ticket_arguments
 from api.webhook_arguments import add_arguments as add_webhook_arguments
 from models.errors import StanchionError
 from models.settings import Settings, SettingsError, host_of, load_settings, port_of
@@ -196,6 +197,13 @@ def rooms(settings: Settings, options: argparse.Namespace) -> int:
     return admin_commands.administer(settings, options)
 
 
+def tickets(settings: Settings, options: argparse.Namespace) -> int:
+    """Show what a priority policy would do to waits, before it is switched."""
+    from api.tickets import commands  # noqa: PLC0415
+
+    return commands.tickets(settings, options)
+
+
 def tail(settings: Settings, options: argparse.Namespace) -> int:
     """Print what happens to messages, as it happens."""
     from api import message_commands  # noqa: PLC0415
@@ -257,7 +265,7 @@ _COMMANDS: Final = {
     command.__name__.replace("_", "-"): command
     for command in (
         *(up, api, relay, worker, beat, flower, mail_watch, migrate),
-        *(user, key, messages, schedules, webhooks, rooms, tail),
+        *(user, key, messages, schedules, webhooks, rooms, tickets, tail),
         *(demo, backup, restore, doctor, version),
     )
 }
@@ -359,6 +367,7 @@ def _parser() -> argparse.ArgumentParser:
     room_actions = parsers["rooms"].add_subparsers(dest="action", required=True, metavar="ACTION")
     add_admin_arguments(room_actions)
     add_draw_arguments(room_actions)
+    add_ticket_arguments(parsers["tickets"])
     return parser
 
 
