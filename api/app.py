@@ -40,6 +40,7 @@ from api.message_stream import MessageStream
 from api.metrics import MetricsResource, RequestMetrics
 from api.middleware import Measure, OnePath, RequestId
 from api.ops import pages as ops
+from api.ops.metrics import OverviewCollector
 from api.ops.overview import Overview, Sources
 from api.people import routes as people
 from api.rooms.assembly import make_rooms
@@ -264,7 +265,7 @@ class Application:
             registry,
             self._messages,
             lambda: self._live.connection_count,
-            collectors=[self._rooms.collector],
+            collectors=[self._rooms.collector, OverviewCollector(overview)],
             is_multiprocess=is_multiprocess,
         )
         self._app.add_route("/metrics", self._metrics)
