@@ -22,6 +22,7 @@ from models.rooms.draw_records import DrawRecords
 from models.rooms.inside import Inside
 from models.rooms.invitations import Invitations
 from models.rooms.late_draws import LateDraws
+from models.rooms.leftovers import Leftovers
 from models.rooms.mirror import Mirror
 from models.rooms.moves import events_of_reap, events_of_tick
 from models.rooms.outlooks import Outlooks
@@ -53,6 +54,7 @@ class Rooms:
     visits: Visits
     notes: Notes
     late_draws: LateDraws
+    leftovers: Leftovers
     live: RoomsLive
     reports: Reports
     collector: RoomsCollector
@@ -67,6 +69,7 @@ class Rooms:
         return (
             *(self.registry.run(), self.mirror.run(), self.replica.run(), self.notes.run()),
             *(self.live.tail.run(), self.live.teller.run(), self.late_draws.run()),
+            self.leftovers.run(),
         )
 
 
@@ -149,6 +152,7 @@ def make_rooms(
         visits=visits,
         notes=notes,
         late_draws=LateDraws(database, client, registry, clock=now_ms),
+        leftovers=Leftovers(database, client, registry, mirror),
         live=live,
         reports=reports,
         collector=RoomsCollector(registry, reports),

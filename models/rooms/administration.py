@@ -27,6 +27,9 @@ from models.rooms.room import (
 from models.rooms.statements import rooms as statements
 from models.rooms.statements import samples
 
+# How the log of changes calls it that a room was deleted.
+DELETED: Final = "room_deleted"
+
 
 class Administration:
     """The rooms of one database. What a method changed is on disk when it returns.
@@ -87,8 +90,9 @@ class Administration:
             await self._database.run(write)
         except IntegrityError:
             raise RoomExistsError(made.id) from None
+        # First, so that nobody who knows the room from here finds that Redis does not.
+        await self._mirror.write(made, is_new=True)
         self._registry.put(made)
-        await self._mirror.write(made)
         self._publisher.publish(facts.DOMAIN, [facts.room_created(made)])
         return made
 
@@ -127,14 +131,15 @@ class Administration:
         Tokens of its places and sessions are void, also if a room of this id is made again.
         """
 
-        def write(connection: Connection) -> None:
-            if not statements.remove(connection, room_id):
-                raise RoomNotFoundError(room_id)
-            _note(connection, actor, "room_deleted", room_id, {}, now_ms=now_ms)
+        def write(connection: Connection) -> Room:
+            was = _read(connection, room_id, lock=True)
+            statements.remove(connection, room_id)
+            _note(connection, actor, DELETED, room_id, {}, now_ms=now_ms)
+            return was
 
-        await self._database.run(write)
+        was = await self._database.run(write)
         self._registry.drop(room_id)
-        await self._mirror.forget(room_id)
+        await self._mirror.forget(room_id, created_at_ms=was.created_at_ms)
         self._publisher.publish(facts.DOMAIN, [facts.room_deleted(room_id, now_ms=now_ms)])
 
 

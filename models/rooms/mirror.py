@@ -34,19 +34,25 @@ class Mirror:
         self._rooms: Final = rooms
         self._is_away = False
 
-    async def write(self, room: Room) -> bool:
-        """Copy one room; False when Redis is away, and the copy is made later."""
+    async def write(self, room: Room, *, is_new: bool = False) -> bool:
+        """Copy one room; False when Redis is away, and the copy is made later.
+
+        `is_new` for one that was made this moment: Redis cannot have lost it.
+        """
         try:
-            await self._write(room)
+            await self._write(room, is_new=is_new)
         except RedisAwayError as error:
             _log.warning("room_not_copied", room_id=room.id, reason=str(error))
             return False
         return True
 
-    async def forget(self, room_id: str) -> bool:
-        """Delete a room that is not in SQL any more; False when Redis is away."""
+    async def forget(self, room_id: str, *, created_at_ms: int) -> bool:
+        """Delete a room that is not in SQL any more; False when Redis is away.
+
+        It is `models.rooms.leftovers` then that deletes it later.
+        """
         try:
-            await self._forget(room_id)
+            await self._forget(room_id, created_at_ms)
         except RedisAwayError as error:
             _log.warning("room_not_forgotten", room_id=room_id, reason=str(error))
             return False
@@ -58,7 +64,7 @@ class Mirror:
         Raises redis.RedisError.
         """
         rooms = self._rooms()
-        copied = await self._generations(rooms)
+        copied = await self.generations(rooms)
         behind = [room for room in rooms.values() if copied[room.id] < room.generation]
         for room in behind:
             await self._write(room, copied[room.id])
@@ -79,24 +85,29 @@ class Mirror:
                 self._is_away = True
             await asyncio.sleep(_CHECK_EVERY_S)
 
-    async def _write(self, room: Room, was: tuple[int, int] | None = None) -> None:
+    async def _write(
+        self, room: Room, was: tuple[int, int] | None = None, *, is_new: bool = False
+    ) -> None:
         if was is None:
-            was = (await self._generations([room.id]))[room.id]
+            was = (await self.generations([room.id]))[room.id]
         if was > room.generation:
             return  # another process knows more
-        if was[0] not in {0, room.created_at_ms}:
-            await self._forget(room.id)  # of a room that was deleted, and made again
-        await scripts.run_async(self._client, scripts.configure(room.id, line_of(room)))
+        if was[0] != room.created_at_ms:
+            # One that was deleted, and made again; maybe its deletion is under way.
+            await self._forget(room.id, was[0])
+        configure = scripts.configure(room.id, line_of(room), is_new=is_new)
+        await scripts.run_async(self._client, configure)
         generation = "{}:{}".format(*room.generation)
         await self._client.hset(scripts.room_key(room.id), _FIELD, generation)
         await scripts.enlist(self._client, room.id)
 
-    async def _forget(self, room_id: str) -> None:
+    async def _forget(self, room_id: str, created_at_ms: int) -> None:
         await scripts.delist(self._client, room_id)
-        while await scripts.run_async(self._client, scripts.forget(room_id)):
+        forget = scripts.forget(room_id, created_at_ms=created_at_ms)
+        while await scripts.run_async(self._client, forget):
             pass
 
-    async def _generations(self, room_ids: Iterable[str]) -> dict[str, tuple[int, int]]:
+    async def generations(self, room_ids: Iterable[str]) -> dict[str, tuple[int, int]]:
         """Return of which generation the settings in Redis are; (0, 0): there are none."""
         ids = list(room_ids)
         found: dict[str, tuple[int, int]] = {}

@@ -43,7 +43,7 @@ class LineConfig:
     """What scripts must know of a room; SQL holds the rest.
 
     `line_max` 0 is no limit. While `draw` is set nobody is admitted until the draw was made.
-    `created_at_ms` is looked at when Redis does not know the room: one that is old was lost there.
+    `created_at_ms` tells one life of a room's name from the next; 0 is one that is in no database.
     """
 
     status: RoomStatus = RoomStatus.ACTIVE

@@ -1,6 +1,7 @@
 """What an admin does with rooms, on both databases, with a real Redis."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import replace
 from typing import TypeVar
@@ -17,6 +18,7 @@ from models.events import Arrivals, Event
 from models.redis import connect_async
 from models.rooms import scripts
 from models.rooms.administration import Administration
+from models.rooms.leftovers import Leftovers
 from models.rooms.mirror import Mirror
 from models.rooms.registry import Registry
 from models.rooms.room import (
@@ -64,6 +66,7 @@ class House:
         self.client = connect_async(redis_url)
         self.registry = Registry(database)
         self.mirror = Mirror(self.client, lambda: self.registry.rooms)
+        self.leftovers = Leftovers(database, self.client, self.registry, self.mirror)
         self.recorder = Recorder()
         self.rooms = Administration(
             database, self.registry, self.mirror, self.recorder, rooms_max=rooms_max
@@ -243,6 +246,57 @@ async def test_room_made_again_begins_anew(house: House) -> None:
     assert (await house.line()).length == 0
 
 
+async def keys_of(house: House, room_id: str = "sale") -> list[bytes]:
+    found = [key async for key in house.client.scan_iter(f"{{q:{room_id}}}*")]
+    return [key for key in found if b"beats" not in key]  # they go by themselves
+
+
+async def test_room_deleted_while_redis_was_away_is_swept_out(house: House) -> None:
+    await house.rooms.create(SALE, ACTOR, now_ms=NOW_MS)
+    await scripts.run_async(house.client, scripts.join("sale", [Arrival(0)] * 3))
+    away = House(house.database, "redis://127.0.0.1:1")
+    await away.rooms.delete("sale", ACTOR, now_ms=NOW_MS)
+    await away.client.aclose()
+    await house.registry.refresh()
+    assert await keys_of(house)
+
+    assert await house.leftovers.sweep() == ["sale"]
+
+    assert await keys_of(house) == []
+    assert await house.leftovers.sweep() == []
+
+
+async def test_only_what_was_deleted_is_swept_out(house: House, redis_server: RedisServer) -> None:
+    other = House(house.database, redis_server.url)
+    await other.registry.refresh()
+    await house.rooms.create(SALE, ACTOR, now_ms=NOW_MS)
+    await scripts.run_async(house.client, scripts.join("sale", [Arrival(0)]))
+
+    # One has not heard of the room, and one of another database knows nothing of it.
+    assert await other.leftovers.sweep() == []
+    with house.database.begin() as connection:
+        statements.remove(connection, "sale")
+    assert await other.leftovers.sweep() == []
+
+    assert (await house.line()).length == 1
+    await other.client.aclose()
+
+
+async def test_room_made_again_outlives_the_deletion_of_the_first(house: House) -> None:
+    first = await house.rooms.create(SALE, ACTOR, now_ms=NOW_MS)
+    # So many segments that more than one call deletes them.
+    await house.client.hset("{q:sale}:room", "t0", 200_000_000)
+    forget = scripts.forget("sale", created_at_ms=first.created_at_ms)
+    assert await scripts.run_async(house.client, forget)
+
+    second = replace(first, secret=b"s" * 32, created_at_ms=NOW_MS + 1)
+    assert await house.mirror.write(second, is_new=True)
+    await scripts.run_async(house.client, scripts.join("sale", [Arrival(0)]))
+    assert not await scripts.run_async(house.client, forget)
+
+    assert (await house.line()).length == 1
+
+
 async def test_process_learns_of_rooms_of_others(house: House, redis_server: RedisServer) -> None:
     other = House(house.database, redis_server.url)
     await other.registry.refresh()
@@ -298,9 +352,10 @@ async def test_watchers_are_told_of_changes_only(house: House) -> None:
     assert told == [1, 0]
 
 
-async def test_emptied_redis_is_told_again(house: House) -> None:
-    long_ago_ms = 1_700_000_000_000  # by the clock of Redis
-    made = await house.rooms.create(SALE, ACTOR, now_ms=long_ago_ms)
+@pytest.mark.parametrize("made_ms_ago", [10, 100_000_000_000])
+async def test_emptied_redis_is_told_again(house: House, made_ms_ago: int) -> None:
+    made_at_ms = int(time.time() * 1000) - made_ms_ago
+    made = await house.rooms.create(SALE, ACTOR, now_ms=made_at_ms)
     await house.rooms.change("sale", {"status": RoomStatus.PAUSED}, ACTOR, now_ms=NOW_MS)
     await house.client.flushall()
 

@@ -129,6 +129,35 @@ def test_guarantee_5_nobody_is_admitted_until_sessions_were_heard_of(
     assert room.line().inside == 2
 
 
+def test_guarantee_5_sessions_of_an_emptied_store_are_counted_again(
+    redis_client: redis.Redis,
+) -> None:
+    room = Room(redis_client)
+    [inside] = room.join_some(1)
+    room.now_ms += 1_000
+    room.tick()
+    began_ms = room.claim(inside).at_ms
+    redis_client.flushall()
+    room.now_ms += 5_000
+    room.configure(created_at_ms=began_ms - 60_000)
+
+    def restore() -> bool:
+        call = scripts.restore_session(
+            room.id,
+            inside,
+            session_id=session_id(inside),
+            began_at_ms=began_ms,
+            ends_at_ms=began_ms + SESSION_MS,
+            now_ms=room.now_ms,
+        )
+        return room.run(call)
+
+    assert (restore(), restore(), room.line().inside) == (True, False, 1)
+    assert room.claim(inside).session
+    assert room.leave(inside) is Left.SESSION
+    assert (restore(), room.line().inside) == (False, 0)
+
+
 def test_a_session_that_ended_is_not_restored(server: RedisServer, client: redis.Redis) -> None:
     room = Room(client)
     [place] = room.join_some(1)

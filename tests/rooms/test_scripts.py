@@ -424,6 +424,8 @@ def test_a_room_that_redis_lost_begins_beyond_its_old_numbers(room: Room) -> Non
     assert new.number > 1_000_000_000
     assert room.claim(old).state is State.EXPIRED
     room.now_ms += 1_000
+    assert room.tick().admitted == 0
+    room.now_ms += 7_000
     assert room.tick().admitted == 1
     assert room.claim(new).is_new
 

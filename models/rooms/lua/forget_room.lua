@@ -2,15 +2,18 @@
 --
 -- KEYS[1]  {q:<id>}:room, of which room_keys.lua makes the others
 -- ARGV[1]  Unix ms, or 0 for the clock of this server
+-- ARGV[2]  Unix ms when the room was made: one of this name that was made at another time stays
 -- Returns 1 while there is more to delete, else 0.
 local KEYS_MAX = 5000
 local left = KEYS_MAX
 local grave = prefix .. 'forgotten'
-if redis.call('EXISTS', room) == 1 then
-  redis.call('RENAME', room, grave)
-end
+-- What was begun is finished first: its keys would be those of a room that is made again.
 if redis.call('EXISTS', grave) == 0 then
-  return 0
+  local made_at_ms = redis.call('HMGET', room, 'created_at_ms')[1]
+  if redis.call('EXISTS', room) == 0 or (made_at_ms and made_at_ms ~= ARGV[2]) then
+    return 0
+  end
+  redis.call('RENAME', room, grave)
 end
 
 local function delete(name)

@@ -19,7 +19,7 @@ if not line then
 end
 local number = number_of(lane, arrival)
 recover(at_ms)
-line = read('h' .. lane, 't' .. lane, 'f' .. lane, 'recovered_at_ms')
+line = read('h' .. lane, 't' .. lane, 'f' .. lane, 'recovered_at_ms', 'lost_below')
 local began_at_ms, ends_at_ms = tonumber(ARGV[5]), tonumber(ARGV[6])
 local record = session_key(lane, arrival)
 if ends_at_ms <= at_ms or began_at_ms >= line.recovered_at_ms or number >= line['t' .. lane]
@@ -27,7 +27,10 @@ if ends_at_ms <= at_ms or began_at_ms >= line.recovered_at_ms or number >= line[
   return {0, at_ms}
 end
 local segment = math.floor(number / BITS)
-local was_claimed = segment < line['f' .. lane] or set_bit('claimed', lane, number, 1) == 1
+-- Of a number from before the whole room was lost nothing is known but what its token says.
+local is_lost = number < line.lost_below
+local was_claimed = not is_lost
+  and (segment < line['f' .. lane] or set_bit('claimed', lane, number, 1) == 1)
 local grant = grant_of(lane, number)
 if was_claimed then
   -- The store knows that this session was under way, and that it is over.

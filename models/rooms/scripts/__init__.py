@@ -16,7 +16,7 @@ from models.rooms.scripts.calls import (
 from models.rooms.scripts.codes import spend_code
 from models.rooms.scripts.copies import snapshot
 from models.rooms.scripts.draws import freeze_draw, open_drawn, read_marks
-from models.rooms.scripts.index import delist, enlist, list_rooms
+from models.rooms.scripts.index import delist, enlist, list_rooms, list_rooms_async
 from models.rooms.scripts.line import beat, fade, join, leave, locate, present
 from models.rooms.scripts.sessions import (
     claim,
@@ -44,6 +44,7 @@ __all__ = [
     "join",
     "leave",
     "list_rooms",
+    "list_rooms_async",
     "locate",
     "open_drawn",
     "present",

@@ -12,11 +12,14 @@ _RECOVER: Final = Script("recover_room.lua", (AFTER_RESTART,))
 _FORGET: Final = Script("forget_room.lua")
 
 
-def configure(room_id: str, line: LineConfig, *, now_ms: int = 0) -> Call[bool]:
+def configure(
+    room_id: str, line: LineConfig, *, is_new: bool = False, now_ms: int = 0
+) -> Call[bool]:
     """Tell a room its settings; makes the room the first time, and then answers True.
 
-    A repeat changes nothing. A new time-out begins anew for everybody. Settings hold from the next
-    step on: lowered limits admit nobody until there is room below them, and send nobody out.
+    With `is_new` nobody can have joined yet, so its numbers begin at 0. A repeat changes nothing. A
+    new time-out begins anew for everybody. Settings hold from the next step on: lowered limits
+    admit nobody until there is room below them, and send nobody out.
     """
     arguments = (
         now_ms,
@@ -29,6 +32,7 @@ def configure(room_id: str, line: LineConfig, *, now_ms: int = 0) -> Call[bool]:
         line.opens_at_ms,
         int(line.draw),
         line.created_at_ms,
+        int(is_new),
     )
     return Call(_CONFIGURE, room_id, arguments, lambda answer: bool(answer[0]))
 
@@ -51,9 +55,12 @@ def recover(room_id: str, *, now_ms: int = 0) -> Call[bool]:
     return Call(_RECOVER, room_id, (now_ms,), lambda answer: bool(answer[0]))
 
 
-def forget(room_id: str) -> Call[bool]:
-    """Delete a room, some thousand keys a call; answers True while there is more to delete."""
-    return Call(_FORGET, room_id, (0,), bool)
+def forget(room_id: str, *, created_at_ms: int = 0) -> Call[bool]:
+    """Delete a room, some thousand keys a call; answers True while there is more to delete.
+
+    One of this name that was made at another time than `created_at_ms` is left alone.
+    """
+    return Call(_FORGET, room_id, (0, created_at_ms), bool)
 
 
 def _read_tick(answer: Any) -> Ticked:

@@ -1,5 +1,6 @@
 """Which rooms Redis holds: for whoever ticks them, also while SQL is away."""
 
+from collections.abc import Iterable
 from typing import Final
 
 import redis
@@ -12,8 +13,12 @@ _KEY: Final = "rooms:ids"
 
 def list_rooms(client: redis.Redis) -> list[str]:
     """Return the ids of the rooms that were enlisted, in order."""
-    members = client.smembers(_KEY)
-    return sorted(each.decode() if isinstance(each, bytes) else each for each in members)
+    return _ids(client.smembers(_KEY))
+
+
+async def list_rooms_async(client: redis.asyncio.Redis) -> list[str]:
+    """Return the ids of the rooms that were enlisted, in order."""
+    return _ids(await client.smembers(_KEY))
 
 
 async def enlist(client: redis.asyncio.Redis, *room_ids: str) -> None:
@@ -25,3 +30,7 @@ async def enlist(client: redis.asyncio.Redis, *room_ids: str) -> None:
 async def delist(client: redis.asyncio.Redis, room_id: str) -> None:
     """Have a room ticked no more; before it is forgotten."""
     await client.srem(_KEY, room_id)
+
+
+def _ids(members: Iterable[bytes | str]) -> list[str]:
+    return sorted(each.decode() if isinstance(each, bytes) else each for each in members)

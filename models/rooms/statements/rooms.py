@@ -73,11 +73,11 @@ def store(connection: Connection, room: Room) -> None:
     connection.execute(update(table).where(table.c.id == room.id).values(_row(room)))
 
 
-def remove(connection: Connection, room_id: str) -> bool:
-    """Delete a room and its history; say whether there was one."""
+def remove(connection: Connection, room_id: str) -> None:
+    """Delete a room that was read with `lock`, and its history."""
     connection.execute(delete(sample).where(sample.c.room_id == room_id))
     connection.execute(delete(counts).where(counts.c.room_id == room_id))
-    return connection.execute(delete(table).where(table.c.id == room_id)).rowcount > 0
+    connection.execute(delete(table).where(table.c.id == room_id))
 
 
 def _some(connection: Connection, ids: Sequence[str]) -> list[Room]:
