@@ -34,6 +34,14 @@ class OverviewPage(ConsolePage):
         return {"first": _encode(await self._overview.view()).decode()}
 
 
+class MessagesPage(ConsolePage):
+    """`/ops/messages`: a queue with its types, and what is in it; the script asks for all of it."""
+
+    name = "messages"
+    script = "ops_messages.js"
+    way = "messages"
+
+
 def add_routes(app: App[Any, Any], overview: Overview) -> list[tuple[str, object]]:
     """Serve what the console asks for; returns the routes for the reference."""
     route = ("/api/ops/overview", OverviewResource(overview))
@@ -46,5 +54,6 @@ def pages(access: Access, overview: Overview) -> Callable[[App[Any, Any], Facts]
 
     def add(app: App[Any, Any], facts: Facts) -> None:
         app.add_route("/ops", OverviewPage(facts, access, overview))
+        app.add_route("/ops/messages", MessagesPage(facts, access))
 
     return add

@@ -1,14 +1,16 @@
-// Asking the server for something about tickets, and what it refuses.
+// Asking the server for something, and what it refuses.
 
 const PATIENCE_MS = 8_000;
 
 /** A refusal in the server's words. */
 export class Refusal extends Error {
   constructor(status, body, retryAfterS) {
-    super(body.message ?? body.error ?? String(status));
+    const told = typeof body.error === "object" ? body.error : body; // rooms say it one level deeper
+    const details = told.details ?? {};
+    super(told.message ?? (Object.values(details).join("; ") || told.error || String(status)));
     this.status = status;
-    this.code = body.error;
-    this.details = body.details ?? {};
+    this.code = told.code ?? told.error;
+    this.details = details;
     this.retryAfterS = retryAfterS;
   }
 }
