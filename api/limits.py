@@ -83,6 +83,14 @@ TABLE: Final[tuple[Row, ...]] = (
         methods=("PATCH",),
         by=By.USER,
     ),
+    # Or an officer's calls would count with the papers that the hall's kiosks hand out.
+    Row(
+        name="ticket_acts",
+        setting="ticket_changes_per_minute_max",
+        paths=_tickets("/tickets/*"),
+        methods=("POST",),
+        by=By.USER,
+    ),
     Row(
         name="waiting_lists",
         setting="waiting_lists_per_minute_max",

@@ -76,7 +76,8 @@ def _types(operations: Iterator[Operation], *, queries: bool = True) -> list[typ
     types: dict[type[Struct], None] = {}
     for operation in operations:
         answers = [answer.body for answer in operation.answers.values()]
-        for kind in (operation.body, operation.query if queries else None, *answers):
+        others = [answer.other for answer in operation.answers.values()]
+        for kind in (operation.body, operation.query if queries else None, *answers, *others):
             if kind is not None:
                 types[kind] = None
     return list(types)
@@ -106,7 +107,11 @@ def _describe(
         response: dict[str, Any] = {"description": answer.description}
         if answer.body is not None or answer.media_type != "application/json":
             schema = reference_of[answer.body] if answer.body else {"type": "string"}
-            response["content"] = {answer.media_type: {"schema": schema}}
+            if answer.other is not None:
+                schema = {"oneOf": [schema, reference_of[answer.other]]}
+            response["content"] = {answer.media_type: {"schema": schema}} | {
+                each: {"schema": {"type": "string"}} for each in answer.also_as
+            }
             if answer.example is not None:
                 response["content"][answer.media_type]["example"] = answer.example
         described["responses"][str(status)] = response

@@ -28,7 +28,9 @@ class Answer:
 
     description: str
     body: type[Struct] | None = None
+    other: type[Struct] | None = None  # where the answer has one of two shapes
     media_type: str = "application/json"
+    also_as: tuple[str, ...] = ()  # other media types that can be asked for
     example: Any = None
 
 

@@ -149,6 +149,7 @@ _ANSWERS: Final = {
     200: Answer(
         description="What came of it; for `message_ids` the form of `/api/v1/queue/bulk`",
         body=MailResultAnswer,
+        other=MailBulkAnswer,
     ),
     400: INVALID,
     404: NO_MESSAGE,

@@ -164,7 +164,11 @@ class LogExportResource(LogResource):
         "Take lines of the logs away",
         query=MailExportQuery,
         answers={
-            200: Answer(description="As JSON, CSV or text", body=bodies.MailExportAnswer),
+            200: Answer(
+                description="As JSON, CSV or text",
+                body=bodies.MailExportAnswer,
+                also_as=("text/csv", "text/plain"),
+            ),
             400: INVALID,
             **REFUSALS,
         },

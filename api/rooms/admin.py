@@ -21,6 +21,7 @@ ADMIN: Final = ("AdminKey", "ApiKey", "Session", "Bearer")
 INVALID: Final = Answer(description="A field is wrong", body=wire.RoomsError)
 NO_ROOM: Final = Answer(description="No such room", body=wire.RoomsError)
 REFUSALS: Final[Mapping[int, Answer]] = {
+    401: Answer(description="The session or token is over", body=wire.RoomsError),
     403: Answer(description="The admin key is missing or wrong", body=wire.RoomsError),
     429: Answer(description="Too many requests; see Retry-After", body=wire.RoomsError),
     503: Answer(description="The store is away; see Retry-After", body=wire.RoomsError),

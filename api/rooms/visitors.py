@@ -136,6 +136,7 @@ class HeartbeatResource(VisitorResource):
             400: INVALID,
             401: UNKNOWN,
             403: FOREIGN,
+            404: Answer(description="No such room", body=wire.RoomsError),
             410: _EXPIRED,
             **REFUSALS,
         },

@@ -15,7 +15,7 @@ from api.tickets import bodies as wire
 from api.tickets.bodies import Id
 from api.tickets.callers import acting_of
 from api.tickets.counters import HALL
-from api.tickets.tickets import INVALID, REFUSALS, UNKNOWN
+from api.tickets.tickets import INVALID, REFUSALS, TOO_OFTEN, UNKNOWN
 from models.errors import InvalidError
 from models.tickets.hall_service import HallService
 from models.tickets.rules import Announcement, AnnouncementType, PrintState, check_text
@@ -104,6 +104,7 @@ class FeedbackResource(_Paper):
             400: INVALID,
             404: UNKNOWN,
             409: Answer(description="The ticket was not served to its end", body=TicketsError),
+            429: TOO_OFTEN,
         },
     )
     async def on_post(
@@ -128,6 +129,7 @@ class PrintResource(_Paper):
             200: Answer(description="What was noted", body=PrintView),
             400: INVALID,
             404: UNKNOWN,
+            429: TOO_OFTEN,
         },
     )
     async def on_put(
