@@ -348,6 +348,63 @@ def test_fade_shortens_the_deadline_and_a_heartbeat_restores_it(room: Room) -> N
     assert states == [State.EXPIRED, State.WAITING, State.WAITING]
 
 
+def test_fade_counts_before_anybody_can_be_silent(room: Room) -> None:
+    room.configure(heartbeat_timeout_ms=60_000)
+    left, back, at_once, admitted = room.join_some(4)
+
+    def fade(*places: Place) -> None:
+        for place in places:
+            room.run(scripts.fade(room.id, place, within_ms=5_000, now_ms=room.now_ms))
+
+    room.now_ms += 1_000
+    fade(left, back, at_once)
+    room.beat(at_once)
+    room.now_ms += 3_000
+    room.beat(back)
+    before = room.reap().count
+    room.now_ms += 2_000
+
+    assert (before, room.reap().count, room.reap().count) == (0, 1, 0)
+    states = [room.locate(place).state for place in (left, back, at_once, admitted)]
+    assert states == [State.EXPIRED, *[State.WAITING] * 3]
+    assert room.positions([back, at_once, admitted]) == [1, 2, 3]
+    assert room.line().length == 3
+
+
+def test_fade_of_a_page_loaded_again_and_again_counts_from_the_last(room: Room) -> None:
+    room.configure(heartbeat_timeout_ms=60_000)
+    [place] = room.join_some(1)
+    for _ in range(3):
+        room.now_ms += 3_000
+        room.beat(place)
+        room.run(scripts.fade(room.id, place, within_ms=5_000, now_ms=room.now_ms))
+        assert room.reap().count == 0
+    room.now_ms += 4_999
+    before = room.reap().count
+    room.now_ms += 1
+
+    assert (before, room.reap().count) == (0, 1)
+
+
+@pytest.mark.parametrize("meanwhile", ["timeout", "maintenance"])
+def test_fade_is_void_where_nobody_could_be_heard_meanwhile(room: Room, meanwhile: str) -> None:
+    room.configure(heartbeat_timeout_ms=60_000)
+    [left] = room.join_some(1)
+    room.now_ms += 1_000
+    room.run(scripts.fade(room.id, left, within_ms=5_000, now_ms=room.now_ms))
+    room.now_ms += 1_000
+    if meanwhile == "timeout":
+        room.configure(heartbeat_timeout_ms=30_000)
+    else:
+        room.configure(status=RoomStatus.MAINTENANCE)
+        room.now_ms += 1_000
+        room.configure(status=RoomStatus.ACTIVE)
+    room.now_ms += 6_000
+
+    assert room.reap().count == 0
+    assert room.locate(left).state is State.WAITING
+
+
 def test_maintenance_keeps_places(room: Room) -> None:
     places = room.join_some(3)
     room.configure(status=RoomStatus.MAINTENANCE)

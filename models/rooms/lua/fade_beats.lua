@@ -7,7 +7,7 @@
 -- ARGV[4]  ms until the visitor is taken for gone; never later than without
 -- Returns Unix ms.
 local at_ms = clock()
-local line = read('heartbeat_timeout_ms')
+local line = read('heartbeat_timeout_ms', 'heard_from_ms')
 if not line then
   return NO_ROOM
 end
@@ -31,5 +31,12 @@ if was_heard and last <= present then
   redis.call('SETBIT', bits, offset, 1)
   local ends_ms = (last + beat_span(timeout_ms) + 2) * width_ms
   redis.call('PEXPIRE', bits, int(math.max(ends_ms - present * width_ms, width_ms)))
+end
+-- Until the time-out is over for the first time silence shows nothing: then it is noted who faded.
+local due_ms = at_ms + tonumber(ARGV[4])
+if due_ms - timeout_ms <= line.heard_from_ms + width_ms then
+  local name = lane .. ':' .. int(number)
+  redis.call('ZADD', prefix .. 'fading', int(due_ms), name)
+  redis.call('HSET', prefix .. 'fading_since', name, int(at_ms))
 end
 return at_ms

@@ -8,6 +8,7 @@
 -- ARGV[1]  Unix ms, or 0 for the clock of this server
 -- Returns {Unix ms; taken out in lane 0, 1, 2, 3}.
 local UNATTENDED_MS = 10000
+local FADING_MAX = 500
 local at_ms = clock()
 local line = read('heartbeat_timeout_ms', 'heard_from_ms', 'looked_at_ms', 'reaped', 'h0', 'h1',
   'h2', 'h3', 't0', 't1', 't2', 't3', 'w0', 'w1', 'w2', 'w3')
@@ -27,8 +28,47 @@ if line.looked_at_ms > 0 and (away_ms < 0 or away_ms > UNATTENDED_MS) then
   return {at_ms, 0, 0, 0, 0}
 end
 local is_early = first <= math.floor(line.heard_from_ms / width_ms)
-if line.status == 'maintenance' or is_early or line.reaped == first then
+
+local function was_heard_since(ms, lane, number)
+  local segment, offset = split(number)
+  for each = math.floor(ms / width_ms), bucket do
+    if redis.call('GETBIT', beat_key(width_ms, each, lane, segment), offset) == 1 then
+      return true
+    end
+  end
+  return false
+end
+
+-- Who left the page in a time in which nobody else can be called silent yet; see fade_beats.lua.
+local function reap_fading()
+  local fading, since, taken = prefix .. 'fading', prefix .. 'fading_since', {[0] = 0, 0, 0, 0}
+  local due = redis.call('ZRANGEBYSCORE', fading, '-inf', int(at_ms), 'LIMIT', 0, FADING_MAX)
+  for _, name in ipairs(due) do
+    local lane, number = string.match(name, '^(%d):(%d+)$')
+    local faded_ms = tonumber(redis.call('HGET', since, name))
+    lane, number = tonumber(lane), tonumber(number)
+    redis.call('ZREM', fading, name)
+    redis.call('HDEL', since, name)
+    -- Where nobody could be heard of meanwhile, that somebody was not says nothing.
+    if is_early and faded_ms >= line.heard_from_ms and number >= line['h' .. lane]
+      and not was_heard_since(faded_ms, lane, number)
+      and set_bit('gone', lane, number, 1) == 0 then
+      set_bit('expired', lane, number, 1)
+      note_gone(lane, math.floor(number / BITS), 1)
+      add('w' .. lane, -1)
+      add('expired', 1)
+      taken[lane] = taken[lane] + 1
+    end
+  end
+  return {at_ms, taken[0], taken[1], taken[2], taken[3]}
+end
+
+if line.status == 'maintenance' then
   return {at_ms, 0, 0, 0, 0}
+end
+local faded = reap_fading()
+if is_early or line.reaped == first then
+  return faded
 end
 redis.call('HSET', room, 'reaped', int(first))
 

@@ -13,6 +13,7 @@
 --   joined:<lane>                                       sorted set: <number>:<ms> by number
 --   ids:<bucket>                                        hash: digest of a visitor -> number, lane
 --   table:<lane>                                        string: the permutation of the draw
+--   fading, fading_since                                sorted set, hash: <lane>:<number>
 --   code_uses                                           hash: serial of a code -> places it gave
 --   sessions, session_ids, session:<lane>:<number>      sorted set by end, hash, hash
 -- Returns nothing: it is no script of its own, and all begin with it.
