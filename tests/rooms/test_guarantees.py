@@ -132,6 +132,19 @@ def test_guarantee_3_nobody_expires_while_nobody_could_be_heard(room: Room) -> N
     assert (after_the_jump, within_the_timeout, after_the_jump_back) == (0, 0, 0)
 
 
+def test_guarantee_3_a_clock_put_back_a_little_takes_nobody_out(room: Room) -> None:
+    [place] = room.join_some(1)
+    room.now_ms += 9_000
+    room.beat(place)
+    room.now_ms -= 700
+
+    assert room.reap().count == 0
+    room.now_ms += 6_600
+    assert room.reap().count == 0
+    room.now_ms += 800
+    assert room.reap().count == 1
+
+
 def test_guarantee_4_everybody_is_admitted_once(
     redis_client: redis.Redis, racers: Callable[[str], Process]
 ) -> None:

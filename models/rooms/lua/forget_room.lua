@@ -69,8 +69,8 @@ for lane = 0, 3 do
   delete(prefix .. 'table:' .. lane)
 end
 for _, name in ipairs({'gone_counts', 'gone_versions', 'grant_deadlines', 'grant_open',
-  'session_ids', 'sessions', 'code_uses', 'fading',
-  'fading_since', 'forgotten'}) do
+  'session_ids', 'sessions', 'code_uses', 'fading', 'fading_since',
+  'forgotten'}) do
   delete(prefix .. name)
 end
 return 0

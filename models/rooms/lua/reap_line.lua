@@ -10,28 +10,30 @@
 local UNATTENDED_MS = 10000
 local FADING_MAX = 500
 local at_ms = clock()
-local line = read('heartbeat_timeout_ms', 'heard_from_ms', 'looked_at_ms', 'reaped', 'h0', 'h1',
-  'h2', 'h3', 't0', 't1', 't2', 't3', 'w0', 'w1', 'w2', 'w3')
+local line = read('heartbeat_timeout_ms', 'heard_from_ms', 'heard_to_ms', 'looked_at_ms',
+  'reaped', 'h0', 'h1', 'h2', 'h3', 't0', 't1', 't2', 't3', 'w0', 'w1', 'w2', 'w3')
 if not line then
   return NO_ROOM
 end
 local timeout_ms = line.heartbeat_timeout_ms
 local width_ms = beat_width_ms(timeout_ms)
-local bucket = math.floor(at_ms / width_ms)
+-- A clock that was put back a little leaves heartbeats in buckets that are yet to come.
+local last = math.floor(math.max(at_ms, line.heard_to_ms) / width_ms)
 -- Who was heard of in this bucket may have been so within the time-out.
 local first = math.floor((at_ms - timeout_ms) / width_ms)
 local silent, heard = prefix .. 'scratch:silent', prefix .. 'scratch:here'
 local away_ms = at_ms - line.looked_at_ms
 redis.call('HSET', room, 'looked_at_ms', int(at_ms))
-if line.looked_at_ms > 0 and (away_ms < 0 or away_ms > UNATTENDED_MS) then
-  redis.call('HSET', room, 'heard_from_ms', int(at_ms), 'reaped', 0)
+if line.looked_at_ms > 0 and (away_ms < 0 or away_ms > UNATTENDED_MS)
+  or line.heard_to_ms - at_ms > UNATTENDED_MS then
+  redis.call('HSET', room, 'heard_from_ms', int(at_ms), 'heard_to_ms', int(at_ms), 'reaped', 0)
   return {at_ms, 0, 0, 0, 0}
 end
 local is_early = first <= math.floor(line.heard_from_ms / width_ms)
 
 local function was_heard_since(ms, lane, number)
   local segment, offset = split(number)
-  for each = math.floor(ms / width_ms), bucket do
+  for each = math.floor(ms / width_ms), last do
     if redis.call('GETBIT', beat_key(width_ms, each, lane, segment), offset) == 1 then
       return true
     end
@@ -82,7 +84,7 @@ end
 -- Leave in `silent` the bits of [from, to) of a segment who wait and were not heard of.
 local function find_silent(lane, segment, from, to)
   local beats = {}
-  for each = first, bucket do
+  for each = first, last do
     beats[#beats + 1] = beat_key(width_ms, each, lane, segment)
   end
   redis.call('BITOP', 'OR', silent, unpack(beats))

@@ -121,6 +121,9 @@ local function beats_now(at_ms, timeout_ms, lane, segment, write)
   local bits = beat_key(width_ms, math.floor(at_ms / width_ms), lane, segment)
   write(bits)
   redis.call('PEXPIRE', bits, int((beat_span(timeout_ms) + 2) * width_ms))
+  if at_ms > tonumber(redis.call('HGET', room, 'heard_to_ms') or 0) then
+    redis.call('HSET', room, 'heard_to_ms', int(at_ms))
+  end
 end
 
 -- The grant that holds a slot for a number, while the slot is not taken and the time not over.
