@@ -86,6 +86,7 @@ class Enqueued(Struct, frozen=True, omit_defaults=True):
     expires_at: str
     estimate: EstimateRange | UnsetType = UNSET
     opens_at: str | UnsetType = UNSET  # of a room with an opening
+    drawn: bool | UnsetType = UNSET  # of a room that draws: whether `position` is a place yet
     session_token: str | UnsetType = UNSET
     redirect_url: str | UnsetType = UNSET
     session_expires_at: str | UnsetType = UNSET
@@ -105,6 +106,7 @@ class Waiting(Struct, frozen=True):
     admitted: bool = False
     estimate: EstimateRange | UnsetType = UNSET
     opens_at: str | UnsetType = UNSET
+    drawn: bool | UnsetType = UNSET
 
 
 class Admitted(Struct, frozen=True):
@@ -133,6 +135,7 @@ class Beat(Struct, frozen=True):
     next_heartbeat_seconds: int
     status: str = "waiting"
     estimate: EstimateRange | UnsetType = UNSET
+    drawn: bool | UnsetType = UNSET
 
 
 class BeatAdmitted(Struct, frozen=True):

@@ -28,6 +28,7 @@ def place_data(
     length: int,
     estimate: Estimate | None,
     *,
+    drawn: bool | None = None,
     new_token: str | None = None,
 ) -> bytes:
     """Return the data of `position_update`; a new token takes the place of the old one."""
@@ -38,7 +39,11 @@ def place_data(
         "estimate": range_of(estimate),
         "queue_status": room.status.value,
     }
-    return encode_json(data if new_token is None else {**data, "token": new_token})
+    if drawn is not None:
+        data["drawn"] = drawn
+    if new_token is not None:
+        data["token"] = new_token
+    return encode_json(data)
 
 
 def range_of(estimate: Estimate | None) -> dict[str, int] | None:

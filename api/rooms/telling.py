@@ -243,7 +243,10 @@ class Teller:
                 waits[at] = estimate
         else:
             estimate = waits[at]
-        data = place_data(room, listener.position, listener.length, estimate, new_token=new_token)
+        drawn = self._sight.drawn(room)
+        data = place_data(
+            room, listener.position, listener.length, estimate, drawn=drawn, new_token=new_token
+        )
         listener.present.send(PLACE, data)
 
     # The last word -------------------------------------------------------------------------------

@@ -215,6 +215,7 @@ def _enqueued(found: Whereabouts) -> wire.Enqueued:
         expires_at=wire.moment(visitor.expires_at_ms),
         estimate=_range(found),
         opens_at=_opens_at(found),
+        drawn=_drawn(found),
         session_token=UNSET if admitted is None else admitted.token,
         redirect_url=UNSET if admitted is None else room.target_url,
         session_expires_at=UNSET if admitted is None else wire.moment(admitted.expires_at_ms),
@@ -242,6 +243,7 @@ def _status(found: Whereabouts) -> wire.Waiting | wire.Admitted:
         expires_at=wire.moment(visitor.expires_at_ms),
         estimate=_range(found),
         opens_at=_opens_at(found),
+        drawn=_drawn(found),
     )
 
 
@@ -261,6 +263,7 @@ def _beat(found: Whereabouts) -> wire.Beat | wire.BeatAdmitted:
         token=visitor.token,
         next_heartbeat_seconds=wire.seconds(room.heartbeat_interval_ms),
         estimate=_range(found),
+        drawn=_drawn(found),
     )
 
 
@@ -272,3 +275,7 @@ def _range(found: Whereabouts) -> wire.EstimateRange | UnsetType:
 def _opens_at(found: Whereabouts) -> str | UnsetType:
     opens_at_ms = found.room.opens_at_ms
     return UNSET if opens_at_ms is None else wire.moment(opens_at_ms)
+
+
+def _drawn(found: Whereabouts) -> bool | UnsetType:
+    return UNSET if found.drawn is None else found.drawn

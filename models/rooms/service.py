@@ -250,7 +250,8 @@ class RoomService:
         self, room: Room, visitor: Visitor, standing: Standing, line: LineState | None
     ) -> Whereabouts:
         estimate = self._sight.estimate(room, line, visitor.place, standing.position)
-        return Whereabouts(room, visitor, standing.position, standing.length, estimate)
+        drawn = self._sight.drawn(room)
+        return Whereabouts(room, visitor, standing.position, standing.length, estimate, drawn=drawn)
 
     async def _note_beat(self, room: Room, visitor: Visitor) -> None:
         place = self._sight.place_of(room, visitor.place)

@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable, Collection
 from typing import Final
 
 from models.errors import UnavailableError
+from models.rooms.draw import is_undrawn
 from models.rooms.estimates import Estimate
 from models.rooms.line_copy import LineCopy
 from models.rooms.outlooks import Outlooks
@@ -78,6 +79,13 @@ class Sight:
         """Return the line of a room as last seen, however long ago."""
         copy = self._replica.known(room_id)
         return None if copy is None else copy.line
+
+    def drawn(self, room: Room) -> bool | None:
+        """Say whether the places of a room were drawn; None for one that does not draw."""
+        if not room.draw:
+            return None
+        line = self.known_line(room.id)
+        return line is not None and not is_undrawn(line)
 
     def place_of(self, _room: Room, place: Place) -> Place:
         """Return where in the line the lane and number of a token are."""

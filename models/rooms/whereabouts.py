@@ -20,6 +20,7 @@ class Whereabouts:
     length: int
     estimate: Estimate | None = None
     admitted: SessionPass | None = None
+    drawn: bool | None = None  # where lots are drawn: whether `position` is a place yet
 
     @property
     def wait_s(self) -> int | None:

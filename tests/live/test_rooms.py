@@ -59,6 +59,16 @@ def test_first_frame_is_the_place(rooms: Hall, address: str) -> None:
     assert first["data"]["queue_status"] == "paused"
 
 
+def test_who_is_to_be_drawn_is_told_that_the_place_is_none_yet(rooms: Hall) -> None:
+    room = rooms.make(draw=True, opens_at="2099-01-01T00:00:00Z")
+    joined = rooms.join(room)
+
+    with listen(rooms, room, joined["token"]) as client:
+        told = client.next("position_update")["data"]
+
+    assert (joined["drawn"], told["drawn"]) == (False, False)
+
+
 def test_token_may_come_in_the_address_or_in_the_first_message(rooms: Hall) -> None:
     room = rooms.paused()
     token = rooms.join(room)["token"]

@@ -94,12 +94,16 @@ def test_a_draw_can_be_checked_by_anybody(hall: Hall, in_stores: Command) -> Non
     before = hall.http.get(f"/queues/{room}/draw").json()
     tokens = [hall.join(room)["token"] for _ in range(8)]
     assert (before["status"], before.get("secret")) == ("committed", None)
+    assert hall.status(room, tokens[0]).json()["drawn"] is False
+    assert hall.beat(room, tokens[0]).json()["drawn"] is False
 
     drawn = poll(lambda: is_drawn(hall, room), "the room opened")
 
     assert drawn["commitment"] == before["commitment"]
     assert sum(lane["count"] for lane in drawn["lanes"]) == 8
-    places = [hall.status(room, token).json()["position"] or 0 for token in tokens]
+    answers = [hall.status(room, token).json() for token in tokens]
+    assert {each["drawn"] for each in answers if not each["admitted"]} == {True}
+    places = [each["position"] for each in answers]
     assert sorted(places) in (list(range(1, 9)), list(range(8)))  # the first may be inside
     code, said, fault = in_stores("rooms", "verify", room)
     assert code == 0, said + fault
