@@ -99,6 +99,19 @@ def test_actions_do_what_they_say(exim: EximServer, program: Exim) -> None:
     assert (program.count(), exim.message_ids()) == (1, {first})
 
 
+def test_attempt_by_hand_leaves_a_frozen_message_thawed(exim: EximServer, program: Exim) -> None:
+    message_id = exim.submit("u@defer.test")
+    program.act(Action.FREEZE, [message_id])
+    begun: list[Outcome] = []
+    dialogue: list[str] = []
+
+    program.deliver(message_id, started=begun.append, heard=dialogue.append)
+
+    assert results(begun) == [Result.DONE]
+    assert any("== u@defer.test" in line for line in dialogue)
+    assert [each.is_frozen for each in program.listing()] == [False]
+
+
 def test_message_of_a_named_queue_is_found_there(exim: EximServer, program: Exim) -> None:
     message_id = exim.submit("u@defer.test")
     exim.run("-MG", "slow", message_id)
