@@ -11,7 +11,8 @@ from typing import Final
 
 from api.live.channel import Present
 from models.rooms.line_copy import LineCopy
-from models.rooms.rules import LANES, LineState, Place
+from models.rooms.passes import Visitor
+from models.rooms.rules import LANES, LineState
 
 # Of a listener who was told nothing yet.
 UNTOLD: Final = -1
@@ -22,15 +23,15 @@ class Listener:
 
     __slots__ = (
         *("is_over", "last", "length", "own", "place", "position", "present", "room_id"),
-        *("token", "told_s", "version"),
+        *("told_s", "version", "visitor"),
     )
 
-    def __init__(self, room_id: str, token: str, own: Place) -> None:
+    def __init__(self, visitor: Visitor) -> None:
         """`own` is what the token says; where that is in the line a draw may change."""
-        self.room_id: Final = room_id
-        self.token = token
-        self.own: Final = own
-        self.place = own
+        self.room_id: Final = visitor.room_id
+        self.visitor = visitor  # with the newest token
+        self.own: Final = visitor.place
+        self.place = visitor.place
         self.position = UNTOLD
         self.length = UNTOLD
         self.told_s = 0.0

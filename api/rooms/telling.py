@@ -31,6 +31,7 @@ from api.rooms.halls import Hall
 from models.errors import StanchionError, UnavailableError
 from models.rooms.estimates import Estimate
 from models.rooms.line_copy import LineCopy
+from models.rooms.passes import Visitor
 from models.rooms.refusals import PositionExpiredError
 from models.rooms.registry import Registry
 from models.rooms.room import Room
@@ -77,10 +78,10 @@ class Teller:
         try:
             _, visitor = await self._service.visitor(room_id, token)
         except PositionExpiredError:  # the token is ours, and too old
-            listener = Listener(room_id, token, _NO_PLACE)
+            listener = Listener(Visitor(room_id, _NO_PLACE, "", token, 0))
             listener.last = EXPIRED, TOKEN_EXPIRED
             return listener
-        listener = Listener(room_id, token, visitor.place)
+        listener = Listener(visitor)
         with suppress(UnavailableError):
             await self._ask(listener)
         return listener
@@ -104,7 +105,7 @@ class Teller:
         """Note a sign of life; raises UnavailableError while the store is away."""
         if listener.is_over:
             return
-        token = listener.token
+        token = listener.visitor.token
         try:
             self._note(listener, await self._service.beat(listener.room_id, token))
         except UnavailableError:
@@ -113,8 +114,8 @@ class Teller:
             self._note_end(listener, error)
         if listener.last is not None:
             self._finish(listener)
-        elif listener.token != token:
-            self._tell(listener, new_token=listener.token)
+        elif listener.visitor.token != token:
+            self._tell(listener, new_token=listener.visitor.token)
 
     async def run(self) -> None:
         """Tell, until cancelled."""
@@ -201,7 +202,7 @@ class Teller:
     async def _ask(self, listener: Listener) -> None:
         """Learn where a visitor is, or how it ended; raises UnavailableError."""
         try:
-            found = await self._service.status(listener.room_id, listener.token)
+            found = await self._service.follow(listener.visitor)
             self._note(listener, found)
         except UnavailableError:
             raise
@@ -209,7 +210,7 @@ class Teller:
             self._note_end(listener, error)
 
     def _note(self, listener: Listener, found: Whereabouts) -> None:
-        listener.token = found.visitor.token
+        listener.visitor = found.visitor
         if found.admitted is not None:
             data = admitted_data(found.admitted.token, found.room.target_url)
             listener.last = ADMITTED, data

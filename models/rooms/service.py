@@ -11,7 +11,7 @@ from typing import Final
 
 from models.errors import UnauthenticatedError, UnavailableError
 from models.events import Publisher
-from models.rooms import codes, facts, joining, scripts, visitor_facts
+from models.rooms import codes, facts, identities, joining, scripts, visitor_facts
 from models.rooms.joining import Joining
 from models.rooms.passes import RENEWED_BEFORE_MS, Passes, Recent, Visitor
 from models.rooms.refusals import (
@@ -32,7 +32,7 @@ from models.rooms.trips import Batches, Trips
 from models.rooms.visitors import Note, Notes
 from models.rooms.visits import Visits
 from models.rooms.whereabouts import Departed, Entered, Whereabouts
-from models.tokens.ring import ExpiredTokenError
+from models.tokens.ring import ExpiredTokenError, InvalidTokenError
 
 # A page that is loaded again shows a sign of life well within this; no sooner than the interval.
 _RELOAD_MS: Final = 5_000
@@ -176,6 +176,18 @@ class RoomService:
         """Return who shows a queue token; raises as `status` does for a token that is not good."""
         room = await self._registry.find(room_id)
         return room, await self._visitor(room, token)
+
+    async def follow(self, visitor: Visitor) -> Whereabouts:
+        """Say where somebody stands who showed a good token before; it may be over by now.
+
+        Raises as `status` does, and InvalidTokenError once the room was made again.
+        """
+        room = await self._registry.find(visitor.room_id)
+        if identities.position_id(room.secret, visitor.place) != visitor.position_id:
+            raise InvalidTokenError
+        if visitor.expires_at_ms <= self._clock():
+            visitor = await self._passes.issue(room, visitor.place)
+        return await self._look(room, visitor)
 
     async def _visitor(self, room: Room, token: str) -> Visitor:
         try:

@@ -5,6 +5,7 @@ from hypothesis import strategies as st
 
 from api.rooms.audience import Audience, Listener
 from models.rooms.line_copy import LineCopy
+from models.rooms.passes import Visitor
 from models.rooms.rules import (
     LANES,
     Counters,
@@ -59,7 +60,7 @@ places = st.builds(Place, st.sampled_from(sorted(LANES)), st.integers(0, NUMBERS
 
 
 def listener(place: Place) -> Listener:
-    return Listener("sale", "token", place)
+    return Listener(Visitor("sale", place, "position", "token", 0))
 
 
 @settings(deadline=None)

@@ -6,6 +6,7 @@ from typing import Any
 from api.rooms.audience import Listener
 from api.rooms.halls import Hall
 from models.rooms.line_copy import LineCopy
+from models.rooms.passes import Visitor
 from models.rooms.rules import Counters, LineState, Place, RoomStatus, Segment, Snapshot
 
 
@@ -50,7 +51,7 @@ def line(head: int, tail: int, *, gone: bytes = b"") -> LineCopy:
 def hall_of(*numbers: int) -> tuple[Hall, list[Listener]]:
     hall, listeners = Hall("sale"), []
     for number in numbers:
-        listener = Listener("sale", "token", Place(0, number))
+        listener = Listener(Visitor("sale", Place(0, number), "position", "token", 0))
         listener.present = Client()
         hall.audience.add(listener)
         listeners.append(listener)
