@@ -19,6 +19,10 @@ _HEAD_BYTES_MAX: Final = 65_536
 # its peer to take what it was sent.
 _LINGER_S: Final = 0.3
 _TAKING_S: Final = 0.5
+# What still arrives of a request that was answered, such as a body that is too long, is thrown away
+# so that its client gets to read the answer; neither for long nor much of it.
+_IGNORED_S: Final = 5.0
+_IGNORED_BYTES_MAX: Final = 8_388_608
 # A timer may be late and its time over at once: until the next the loop reads what is here.
 _ONE_TURN_S: Final = 0.001
 
@@ -40,6 +44,7 @@ class PatientProtocol(HttpToolsProtocol):
         self.arrived_bytes = 0
         self._in_head = True
         self._is_leaving = False
+        self._ignored_from_bytes: int | None = None  # of a request that was answered early
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Start the clock: a connection is made to send a request."""
@@ -55,6 +60,10 @@ class PatientProtocol(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         """Parse what came; refuse a head that grows past its bound."""
         self.arrived_bytes += len(data)
+        answered_at = self._ignored_from_bytes
+        if answered_at is not None and self.arrived_bytes - answered_at > _IGNORED_BYTES_MAX:
+            self.transport.close()
+            return
         super().data_received(data)
         if self._in_head and self.arrived_bytes > _HEAD_BYTES_MAX:
             self.transport.write(
@@ -87,12 +96,22 @@ class PatientProtocol(HttpToolsProtocol):
         """Stop the clock: the request is here whole."""
         self._stop_clock()
         self.arrived_bytes = 0
+        self._ignored_from_bytes = None
         super().on_message_complete()
 
     def on_response_complete(self) -> None:
         """Send the answer, in one piece if it is short."""
         self._cork.flush()
+        is_latest = not self.pipeline
         super().on_response_complete()
+        if is_latest and self._arriving_since is not None and self._ignored_from_bytes is None:
+            self._ignored_from_bytes = self.arrived_bytes
+            self.loop.call_later(_IGNORED_S, self._hang_up, self._arriving_since)
+
+    def _hang_up(self, arriving_since: float) -> None:
+        """Close the connection if the request that was answered is arriving still."""
+        if self._arriving_since == arriving_since:
+            self.transport.close()
 
     def handle_websocket_upgrade(self) -> None:
         """Leave the connection to the WebSocket, which makes its frames whole."""
