@@ -42,6 +42,22 @@ class MessagesPage(ConsolePage):
     way = "messages"
 
 
+class RoomsPage(ConsolePage):
+    """`/ops/rooms`: every room, and one of them with what can be set."""
+
+    name = "rooms"
+    script = "ops_rooms.js"
+    way = "rooms"
+
+
+class PeoplePage(ConsolePage):
+    """`/ops/people`: users and keys."""
+
+    name = "people"
+    script = "ops_people.js"
+    way = "people"
+
+
 def add_routes(app: App[Any, Any], overview: Overview) -> list[tuple[str, object]]:
     """Serve what the console asks for; returns the routes for the reference."""
     route = ("/api/ops/overview", OverviewResource(overview))
@@ -55,5 +71,7 @@ def pages(access: Access, overview: Overview) -> Callable[[App[Any, Any], Facts]
     def add(app: App[Any, Any], facts: Facts) -> None:
         app.add_route("/ops", OverviewPage(facts, access, overview))
         app.add_route("/ops/messages", MessagesPage(facts, access))
+        app.add_route("/ops/rooms", RoomsPage(facts, access))
+        app.add_route("/ops/people", PeoplePage(facts, access))
 
     return add

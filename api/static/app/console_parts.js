@@ -40,6 +40,7 @@ export function open(Board, { lookNow, everyMs }) {
   });
   effect(() => {
     section.dataset.live = String(!isAway.value);
+    section.ariaBusy = String(isBusy.value);
   });
   document.addEventListener("visibilitychange", look);
   addEventListener("online", look);
