@@ -1,5 +1,6 @@
 """The wire of tickets: what comes in, what goes out. Names are the contract's, and ours beside."""
 
+from math import ceil, floor
 from typing import Annotated, Final
 
 import msgspec
@@ -8,6 +9,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 
 from api.reading import Body, read_bytes, read_json
 from models.errors import InvalidError
+from models.tickets.calibrations import Estimate
 from models.tickets.facts import seconds_utc
 from models.tickets.kiosk import Issued
 from models.tickets.moves import Moved
@@ -155,6 +157,8 @@ class TicketView(Struct, frozen=True, kw_only=True):
     completed_at: str | None
     ahead: int | None
     estimated_wait_time: int | None
+    estimated_wait_low: int | None
+    estimated_wait_high: int | None
     branch_id: int
     id: int
     print_state: PrintState | None
@@ -214,7 +218,7 @@ def view(
     counter: Counter,
     *,
     ahead: int | None,
-    wait_min: int | None,
+    wait: Estimate | None,
     for_staff: bool,
 ) -> TicketView:
     """Show a ticket to whoever holds it, or to staff."""
@@ -235,7 +239,9 @@ def view(
         served_at=moment(ticket.served_at_ms),
         completed_at=moment(ticket.completed_at_ms),
         ahead=ahead,
-        estimated_wait_time=wait_min,
+        estimated_wait_time=None if wait is None else round(wait.middle_min),
+        estimated_wait_low=None if wait is None else floor(wait.low_min),
+        estimated_wait_high=None if wait is None else ceil(wait.high_min),
         branch_id=ticket.branch_id,
         print_state=ticket.print_state,
         rating=ticket.rating,

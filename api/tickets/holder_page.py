@@ -94,7 +94,6 @@ def _gaps(shown: TicketView | None, state: str, language: Language) -> dict[str,
         "counter": "" if shown is None else shown.counter_name,
     }
     is_waiting = shown is not None and shown.ahead is not None
-    wait_min = 0 if shown is None else shown.estimated_wait_time or 0
     return {
         "state": state,
         "view": "null" if shown is None else wire.encode(shown).decode(),
@@ -104,13 +103,22 @@ def _gaps(shown: TicketView | None, state: str, language: Language) -> dict[str,
         "headline": words[f"holder.{state}"].format(**known),
         "note": words[f"holder.{state}_note"].format(**known),
         "ahead": known["n"],
-        "time": words["holder.minutes" if wait_min else "holder.soon"].format(
-            n=language.number(wait_min)
-        ),
+        "time": _minutes(shown, language),
         "hidden_without_ticket": "" if shown else "hidden",
         "hidden_without_line": "" if is_waiting else "hidden",
         "refresh": str(_REFRESH_OVER_S if state in _OVER else _REFRESH_S),
     }
+
+
+def _minutes(shown: TicketView | None, language: Language) -> str:
+    """Return how long somebody still waits; the page's script says the same."""
+    words = language.script_texts
+    low = None if shown is None else shown.estimated_wait_low
+    high = None if shown is None else shown.estimated_wait_high
+    if low is not None and high is not None and low != high:
+        return words["holder.range"].format(low=language.number(low), high=language.number(high))
+    middle = 0 if shown is None else shown.estimated_wait_time or 0
+    return words["holder.minutes" if middle else "holder.soon"].format(n=language.number(middle))
 
 
 async def _nobody(_req: Request) -> None:

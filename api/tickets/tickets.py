@@ -11,8 +11,9 @@ from api.operations import Answer, operation
 from api.people.bodies import TicketsError
 from api.tickets import bodies as wire
 from api.tickets.callers import acting_of, is_staff
+from models.tickets.calibrations import Estimate
 from models.tickets.desks import Hall
-from models.tickets.estimates import waits_min
+from models.tickets.estimates import estimates
 from models.tickets.refusals import TicketNotFoundError
 from models.tickets.rules import Status, Ticket
 from models.tickets.service import TicketService
@@ -211,20 +212,20 @@ async def view_of(
     Raises TicketNotFoundError.
     """
     ticket, counter = await service.get(int(ticket_id) if wire.is_id(ticket_id) else ticket_id)
-    ahead = wait_min = None
+    ahead = wait = None
     if ticket.status is Status.WAITING and not ticket.is_parked:
-        ahead, wait_min = _place(await service.hall(now_ms=now_ms), ticket)
-    return wire.view(ticket, counter, ahead=ahead, wait_min=wait_min, for_staff=for_staff)
+        ahead, wait = _place(await service.hall(now_ms=now_ms), ticket)
+    return wire.view(ticket, counter, ahead=ahead, wait=wait, for_staff=for_staff)
 
 
-def _place(hall: Hall, ticket: Ticket) -> tuple[int | None, int | None]:
-    """Return how many are called before a ticket, and how many minutes that will take."""
+def _place(hall: Hall, ticket: Ticket) -> tuple[int | None, Estimate | None]:
+    """Return how many are called before a ticket, and how long that will take."""
     for desk in hall.desks:
         if desk.counter.id == ticket.counter_id:
             line = desk.line
             for ahead, each in enumerate(line):
                 if each.id == ticket.id:
-                    waits = waits_min(desk, line[: ahead + 1], now_ms=hall.as_of_ms)
+                    waits = estimates(desk, line[: ahead + 1], now_ms=hall.as_of_ms)
                     return ahead, waits[ahead]
     return None, None
 

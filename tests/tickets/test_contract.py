@@ -431,6 +431,9 @@ def test_the_paper_finds_its_ticket_and_officers_words_stay_theirs(
     to_officer = officer.get(f"/app/tickets/{ticket['id']}").json()
 
     assert shown.json() == shown.json() | {"number": 102, "ahead": 1, "status": "waiting"}
+    low, middle, high = (shown.json()[f"estimated_wait_{each}"] for each in ("low", "time", "high"))
+    assert low < middle < high
+    assert afterwards["estimated_wait_low"] is afterwards["estimated_wait_high"] is None
     assert afterwards["status"] == "cancelled"
     assert "notes" not in afterwards
     assert to_officer["notes"] == "Thiếu giấy tờ"
