@@ -7,12 +7,16 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from typing import Any
 
+import jwt
 import pytest
 import socketio
 
+from models.clock import now_ms
+from models.database import Database
+from models.tokens.issuer import Issuer
 from tests.live.clients import PATIENCE_S, OpenJs, RawClient, raw
 from tests.live.conftest import Live, StartLive
-from tests.rooms.visitors import Hall, bearer
+from tests.rooms.visitors import Hall, bearer, poll
 from tests.servers import wait_until
 
 SETTINGS = {"ROOM_ADMIN_PER_MINUTE_MAX": "100000", "SECRET_KEY": "a-key-of-messages"}
@@ -96,6 +100,22 @@ def test_who_is_refused_hears_why(rooms: Hall) -> None:
     assert refusal(room, "a.b.c") == ("invalid_token", 4401)
     assert refusal(room, foreign) == ("foreign_token", 4403)
     assert refusal("nowhere", foreign) == ("room_not_found", 4404)
+
+
+async def test_token_that_is_over_is_said_and_is_no_fault(rooms: Hall, open_js: OpenJs) -> None:
+    room = rooms.paused()
+    shown = jwt.decode(rooms.join(room)["token"], options={"verify_signature": False})
+    claims = {name: shown[name] for name in ("jti", "sub", "lane", "number")}
+    database = Database(rooms.system.database_url, connections_max=1, timeout_s=10)
+    issuer = Issuer(database, clock=now_ms)
+    token = await issuer.issue("queue", claims, algorithm="RS256", life_ms=1_000)
+    database.close()
+    poll(lambda: rooms.status(room, token).status_code == 410, "the token is over")
+
+    with listen(rooms, room, token) as client:
+        assert client.next("expired")["data"] == {"reason": "token_expired"}
+    official = open_js(f"{rooms.system.url}/rooms", auth={"queue_id": room, "token": token})
+    assert official.next_event("expired")[1] == {"reason": "token_expired"}
 
 
 # Places --------------------------------------------------------------------------------------

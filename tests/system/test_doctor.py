@@ -3,7 +3,9 @@
 import argparse
 import shutil
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import redis
@@ -11,8 +13,13 @@ import redis
 from api.doctor import examine
 from api.doctor.findings import Check, Level
 from api.doctor.machine import check_data, check_exim, check_safety, check_settings
+from api.doctor.rooms import check_rooms
 from api.doctor.stores import check_clock, check_database, check_redis
 from api.people.commands import key
+from models.database import Database
+from models.rooms.room import FailMode, Room
+from models.rooms.rules import RoomStatus
+from models.rooms.statements import rooms
 from models.secrets import ensure_secrets
 from models.settings import load_settings
 from tests.postgresql import PostgresqlServer
@@ -170,3 +177,25 @@ def test_what_else_is_not_safe_is_told_while_the_database_is_away(
 def test_an_exim_that_is_named_must_be_there(said: Callable[..., str]) -> None:
     assert said(check_exim, EXIM="/nowhere/exim -C x").startswith("fault  exim")
     assert said(check_exim, EXIM="sh -C x").startswith("ok     exim")
+
+
+def test_rooms_that_can_be_talked_into_or_stand_open_are_named(
+    said: Callable[..., str], database: Database, database_url: str
+) -> None:
+    def make(room_id: str, **settings: Any) -> None:
+        room = Room(id=room_id, name="Sale", target_url="https://example.com/", **settings)
+        with database.begin() as connection:
+            rooms.create(connection, replace(room, secret=bytes(32)))
+
+    make("strict", public_priority_max=0)
+    quiet = said(check_rooms, DATABASE_URL=database_url)
+    make("invited", invite_only=True)
+    make("shut", status=RoomStatus.CLOSED)
+    make("boastful")
+    make("standing-open", public_priority_max=0, fail_mode=FailMode.OPEN, fail_open_until_ms=1)
+    loud = said(check_rooms, DATABASE_URL=database_url)
+
+    assert "1 take visitors" in quiet
+    assert "boastful: visitors say themselves which priority they have" in loud
+    assert "standing-open: open to everybody while the store is away" in loud
+    assert not any(room_id in loud for room_id in ("strict", "invited", "shut"))
