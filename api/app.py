@@ -38,7 +38,7 @@ from api.message_consumer import Offer
 from api.message_events import EventsResource, Readings, channel
 from api.message_stream import MessageStream
 from api.metrics import MetricsResource, RequestMetrics
-from api.middleware import Measure, OnePath, RequestId
+from api.middleware import Entrance
 from api.ops import pages as ops
 from api.ops.metrics import OverviewCollector
 from api.ops.overview import Overview, Sources
@@ -134,9 +134,7 @@ class Application:
             settings, secrets, stores.database, stores.redis, now_ms=now_ms
         )
         middleware: list[Any] = [
-            RequestId(),
-            Measure(metrics := RequestMetrics(registry)),
-            OnePath(),
+            Entrance(metrics := RequestMetrics(registry)),
             *_cors(settings),
             access.limits,
             access.guard,

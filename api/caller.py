@@ -60,7 +60,10 @@ class Proxies:
 
         A peer that is no trusted proxy may write what it likes into X-Forwarded-For.
         """
-        return self.address_behind(req.remote_addr, req.get_header("X-Forwarded-For"))
+        forwarded_for = req.get_header("X-Forwarded-For")
+        if forwarded_for is None:
+            return peer_of(req)
+        return self.address_behind(peer_of(req), forwarded_for)
 
     def address_behind(self, peer: str, forwarded_for: str | None) -> str:
         """Return the client's address, given the peer's and what X-Forwarded-For says.
@@ -84,12 +87,12 @@ class Proxies:
         if req.scheme in {"https", "wss"}:
             return True
         said = req.get_header("X-Forwarded-Proto")
-        return said == "https" and self._is_trusted(req.remote_addr)
+        return said == "https" and self._is_trusted(peer_of(req))
 
     def host(self, req: Request) -> str:
         """Return the host and port that the client asked for, as far as it can be believed."""
         said = req.get_header("X-Forwarded-Host")
-        if said and self._is_trusted(req.remote_addr):
+        if said and self._is_trusted(peer_of(req)):
             return said.rpartition(",")[2].strip()
         return req.get_header("Host") or ""
 
@@ -98,6 +101,15 @@ class Proxies:
             return True  # of a unix socket, which only this machine reaches
         address = parse_address(peer)
         return address is not None and is_within(address, self._trusted)
+
+
+def peer_of(req: Request) -> str:
+    """Return the address at the other end of the connection; a unix socket's is this machine.
+
+    What `req.remote_addr` says, without reading what proxies wrote about others.
+    """
+    client = req.scope.get("client")
+    return client[0] if client else "127.0.0.1"
 
 
 @lru_cache(maxsize=1_000)

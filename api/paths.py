@@ -1,11 +1,15 @@
 """Looking up what is said about a path: the longest path that fits decides."""
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Final, Generic, TypeVar
 
 T = TypeVar("T")
 
 _ALL_METHODS: Final = ""
+# Most requests are for a few paths, and those are looked up once. What is kept stays small.
+_KEPT_MAX: Final = 1_000
+_KEPT_LENGTH_MAX: Final = 200
 
 
 class PathTable(Generic[T]):
@@ -17,6 +21,7 @@ class PathTable(Generic[T]):
 
     def __init__(self) -> None:
         self._root: _Node[T] = _Node()
+        self._kept: Final = lru_cache(_KEPT_MAX)(self._walk)
 
     def add(self, path: str, methods: Sequence[str], value: T) -> None:
         """Say something about a path; no methods are all. Raises ValueError for a second."""
@@ -27,9 +32,15 @@ class PathTable(Generic[T]):
             if method in node.values:
                 raise ValueError(f"{path} is there twice for {method or 'all methods'}")
             node.values[method] = value
+        self._kept.cache_clear()
 
     def find(self, path: str, method: str) -> T | None:
         """Return what is said about a request, None if nothing is."""
+        if len(path) > _KEPT_LENGTH_MAX:
+            return self._walk(path, method)
+        return self._kept(path, method)
+
+    def _walk(self, path: str, method: str) -> T | None:
         node, found = self._root, None
         for segment in path[1:].split("/"):
             following = node.children.get(segment) or node.children.get("*")

@@ -218,7 +218,8 @@ def next_moments(schedule: Schedule, moments: list[int]) -> NextMoments:
 
 def message_body(message: NewMessage) -> wire.NewMessageBody:
     """Return a message in the words in which it came."""
-    values = {name: getattr(message, name) for name in _BODY_FIELDS if name in NewMessage.__slots__}
+    same = [name for name in _BODY_FIELDS if name in NewMessage.__struct_fields__]
+    values = {name: getattr(message, name) for name in same}
     values["payload"] = Raw(message.payload.encode())
     values["delay_seconds"] = message.delay_ms // 1000
     if message.lease_ms is not None:

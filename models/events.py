@@ -5,10 +5,10 @@ away events are kept up to a limit, then dropped, and a reader that fell behind 
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
 import msgspec
+from msgspec import Struct
 
 _FIELD: Final = b"events"
 _AT_FIELD: Final = b"at"
@@ -22,8 +22,7 @@ _decode_wake: Final = msgspec.json.Decoder(
 ).decode
 
 
-@dataclass(frozen=True, slots=True)
-class Event:
+class Event(Struct, frozen=True):
     """One fact for live clients: its name and data as on the wire of its domain."""
 
     name: str

@@ -1,7 +1,10 @@
 """What a limit is and what a count says; counting in this process's memory."""
 
+from collections.abc import Hashable
 from dataclasses import dataclass
 from typing import Final
+
+from msgspec import Struct
 
 MINUTE_MS: Final = 60_000
 
@@ -15,8 +18,7 @@ class Limit:
     window_ms: int = MINUTE_MS
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Count:
+class Count(Struct, frozen=True, kw_only=True):
     """Where a subject stands; `left` is how many more requests its window allows."""
 
     is_allowed: bool
@@ -30,9 +32,9 @@ class LocalCounter:
     def __init__(self, *, subjects_max: int) -> None:
         """Of more than `subjects_max` in a window of a limit the counts start anew."""
         self._subjects_max: Final = subjects_max
-        self._windows: Final[dict[str, tuple[int, dict[str, int]]]] = {}
+        self._windows: Final[dict[str, tuple[int, dict[Hashable, int]]]] = {}
 
-    def count(self, limit: Limit, subject: str, *, now_ms: int) -> Count:
+    def count(self, limit: Limit, subject: Hashable, *, now_ms: int) -> Count:
         """Count one request, unless the limit is reached."""
         window = now_ms // limit.window_ms
         held = self._windows.get(limit.name)

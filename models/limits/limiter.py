@@ -1,7 +1,7 @@
 """How often somebody may ask: counted by all processes together, or by each while Redis is away."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from typing import Final
 
 import redis.asyncio
@@ -38,7 +38,7 @@ class Limiter:
         # Who is refused until when: those need not ask again, and a flood costs Redis nothing.
         self._refused: Final[dict[tuple[str, str], int]] = {}
 
-    def count_here(self, limit: Limit, subject: str) -> Count:
+    def count_here(self, limit: Limit, subject: Hashable) -> Count:
         """Count one request in this process alone."""
         return self._local.count(limit, subject, now_ms=self._clock())
 

@@ -81,7 +81,7 @@ class GroupCommit(Generic[Item, Outcome]):
         `weight` is the number of rows. Raises LimitError when too many rows wait already,
         UnavailableError when the database is away, and whatever the write refuses the item with.
         """
-        [outcome] = await self._submit([item], weight, now_ms)
+        [outcome] = await self._put([item], weight, now_ms)
         if isinstance(outcome, Exception):
             raise outcome
         return outcome
@@ -92,11 +92,11 @@ class GroupCommit(Generic[Item, Outcome]):
         An outcome that is an error refuses its item alone. Raises what `submit` raises when
         nothing was written.
         """
-        return await self._submit(items, len(items), now_ms) if items else []
+        return await self._put(items, len(items), now_ms) if items else []
 
-    async def _submit(
+    def _put(
         self, items: Sequence[Item], weight: int, now_ms: int
-    ) -> list[Outcome | Exception]:
+    ) -> asyncio.Future[list[Outcome | Exception]]:
         if self._waiting + weight > self._waiting_max:
             raise LimitError(self._limit_name, self._waiting_max)
         loop = asyncio.get_running_loop()
@@ -105,7 +105,7 @@ class GroupCommit(Generic[Item, Outcome]):
         self._waiting += weight
         if self._free_slots:
             self._gathering.note()
-        return await entry.future
+        return entry.future
 
     async def close(self) -> None:
         """Wait until everything submitted is answered."""

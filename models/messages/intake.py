@@ -1,10 +1,11 @@
 """Taking in new messages: a whole transaction of statements, rules and counters."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from itertools import chain
 from typing import Final
 
+from msgspec.structs import replace
 from sqlalchemy import Connection
 
 from models.errors import StanchionError

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
+from msgspec import Struct
+
 from models.errors import ConflictError, NotFoundError
 
 PRIORITY_MAX: Final = 9
@@ -51,8 +53,7 @@ class Once:
     replaces: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class NewMessage:
+class NewMessage(Struct, frozen=True):
     """A message on its way in. `payload` is JSON text, kept to the letter."""
 
     payload: str
@@ -66,16 +67,14 @@ class NewMessage:
     once: Once | None = None  # within its queue
 
 
-@dataclass(frozen=True, slots=True)
-class Submission:
+class Submission(Struct, frozen=True):
     """Messages that are stored together, all or none; `once` is about all of them."""
 
     messages: Sequence[NewMessage]
     once: Once | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Enqueued:
+class Enqueued(Struct, frozen=True):
     """Messages that were stored together, by id in the order they were sent.
 
     `repeated` are the places of those that were there before; all are if the whole was a repeat.
@@ -116,8 +115,7 @@ class Lease:
     group_key: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Held:
+class Held(Struct, frozen=True):
     """A message and the token that is said to hold it."""
 
     id: int

@@ -14,6 +14,8 @@ import math
 from dataclasses import dataclass
 from typing import Final
 
+from msgspec import Struct
+
 from models.rooms.draw import is_undrawn
 from models.rooms.paces import Pace
 from models.rooms.rules import LineState, Place, RoomStatus
@@ -44,8 +46,7 @@ class Limits:
     session_ms: int  # the longest
 
 
-@dataclass(frozen=True, slots=True)
-class Estimate:
+class Estimate(Struct, frozen=True):
     """Whole seconds; `low <= seconds <= high`, and nine times in ten the truth lies in between."""
 
     seconds: int

@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final
 
+from msgspec import Struct
+
 from models.errors import UnavailableError
 
 DOMAIN: Final = "rooms"
@@ -96,8 +98,7 @@ class State(StrEnum):
     UNKNOWN = "unknown"  # never given out, as far as this is known
 
 
-@dataclass(frozen=True, slots=True)
-class Standing:
+class Standing(Struct, frozen=True):
     """A place as of one moment: `position` 1 is next, 0 not waiting; `length` of all who wait."""
 
     state: State

@@ -6,8 +6,9 @@ word, so that visitors see what they did themselves.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from typing import Final
+
+from msgspec.structs import replace
 
 from models.errors import UnauthenticatedError, UnavailableError
 from models.events import Publisher

@@ -2,13 +2,14 @@
 
 from dataclasses import dataclass
 
+from msgspec import Struct
+
 from models.rooms.estimates import Estimate
 from models.rooms.passes import SessionPass, Visitor
 from models.rooms.room import Room
 
 
-@dataclass(frozen=True, slots=True)
-class Whereabouts:
+class Whereabouts(Struct, frozen=True):
     """Where a visitor is; `admitted` is there once the visitor may go in.
 
     `position` 1 is next and 0 is in. `length` counts who wait, so the visitor too while waiting.

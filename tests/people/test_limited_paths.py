@@ -6,12 +6,14 @@ from typing import Any
 import falcon.asgi
 import httpx
 import pytest
+from prometheus_client import CollectorRegistry
 
 from api import errors
 from api.access import Access, make_access
 from api.auth.callers import ACCESS
 from api.limits import By, Limits, Row
-from api.middleware import RequestId
+from api.metrics import RequestMetrics
+from api.middleware import Entrance
 from models.clock import now_ms
 from models.database import Database
 from models.limits.limiter import Limiter
@@ -58,7 +60,8 @@ async def http(
         limits = Limits(
             settings, limiter, access.callers, access.keys, now_ms=now_ms, table=(*ROWS, EXEMPT)
         )
-        app: Any = falcon.asgi.App(middleware=[RequestId(), limits])
+        entrance = Entrance(RequestMetrics(CollectorRegistry()))
+        app: Any = falcon.asgi.App(middleware=[entrance, limits])
         errors.add_handlers(app)
         for row in (*ROWS, EXEMPT):
             app.add_route(row.paths[0], _Ok())
