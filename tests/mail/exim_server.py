@@ -110,6 +110,15 @@ class EximServer:
         """Return the ids in the spool, by a look at its files."""
         return {path.name[:-2] for path in Path(self.spool).rglob("input/**/*-H")}
 
+    def spool_state(self) -> dict[Path, tuple[int, int, int]]:
+        """Return inode, size and time of change of each file in the spool."""
+        state = {}
+        for path in Path(self.spool).rglob("input/**/*-[HDJ]"):
+            with contextlib.suppress(FileNotFoundError):  # gone since it was listed
+                facts = path.stat()
+                state[path] = (facts.st_ino, facts.st_size, facts.st_mtime_ns)
+        return state
+
     def file_of(self, message_id: str, kind: str) -> Path:
         """Return the path of a message's file: `H`, `D` or `J`."""
         [found] = Path(self.spool).rglob(f"input/**/{message_id}-{kind}")
