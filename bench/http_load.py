@@ -26,6 +26,7 @@ Script = Generator[bytes | float, Answer | None, None]
 NOTHING: Final[Mapping[str, Any]] = MappingProxyType({})
 clock: Final = time.perf_counter
 _SWITCHING: Final = 101
+_NOT_MODIFIED: Final = 304
 _TEXT_FRAME: Final = 0x81
 
 
@@ -255,7 +256,8 @@ class HttpConnection(Connection):
             self._is_socket = True
             self.go_on((status, b""))
             return start + self._read_frames(data[start:])
-        end = start + _content_length(data, head_end)
+        # What is not modified has no body, whatever its head says of the length.
+        end = start + (0 if status == _NOT_MODIFIED else _content_length(data, head_end))
         if len(data) < end:
             return 0
         self.go_on((status, data[start:end]))

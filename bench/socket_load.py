@@ -86,6 +86,8 @@ class Plan:
     rounds: int
     pause_s: float
     idle_s: float
+    domain: str = "messages"
+    event: str = "nack"
 
 
 def measure_fan_out(plan: Plan) -> FanOut:
@@ -110,7 +112,7 @@ def _run(plan: Plan) -> FanOut:
         began_cpu_s = tree_cpu_s(plan.server_pid)
         for number in range(plan.rounds):
             name = f"round-{number:06}"
-            times_ms = crowd.hear(name.encode(), functools.partial(_append, client, name))
+            times_ms = crowd.hear(name.encode(), functools.partial(_append, client, plan, name))
             medians.append(median(times_ms))
             lasts.append(times_ms[-1])
             crowd.rest(plan.pause_s)
@@ -127,9 +129,9 @@ def _run(plan: Plan) -> FanOut:
         )
 
 
-def _append(client: redis.Redis, name: str) -> None:
-    entry = encode_entry([Event("nack", {"id": name, "error": "x" * TEXT_CHARACTERS})])
-    client.xadd(stream_key("messages"), entry, maxlen=10_000, approximate=True)
+def _append(client: redis.Redis, plan: Plan, name: str) -> None:
+    entry = encode_entry([Event(plan.event, {"id": name, "error": "x" * TEXT_CHARACTERS})])
+    client.xadd(stream_key(plan.domain), entry, maxlen=10_000, approximate=True)
 
 
 class _Client:
