@@ -41,4 +41,6 @@ def refusal_of(response: httpx.Response) -> RefusedError:
         body = response.json()
     except ValueError:
         body = {"message": response.reason_phrase}
+    if isinstance(body.get("error"), dict):  # the form of waiting rooms
+        body = body["error"]
     return refusal(response.status_code, body, response.headers.get("Retry-After"))

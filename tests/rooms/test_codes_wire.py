@@ -179,3 +179,5 @@ def test_commands_show_a_draw_and_check_it(hall: Hall, command: Command) -> None
     assert (code, "commitment" in said) == (0, True), fault
     code, _, said = command("rooms", "verify", room)
     assert (code, "drawn at the opening" in said) == (1, True)
+    code, _, said = command("rooms", "verify", (other := hall.paused()))
+    assert (code, said) == (1, f"stanchion: queue {other} has no draw (404 NOT_FOUND)\n")
