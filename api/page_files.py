@@ -62,6 +62,7 @@ FILES: Final = (
     "app/officer_keys.js",
     "app/officer_parts.js",
     "app/ops.css",
+    "app/ops_audit.js",
     "app/ops_messages.js",
     "app/ops_messages_dead.js",
     "app/ops_messages_find.js",

@@ -58,6 +58,14 @@ class PeoplePage(ConsolePage):
     way = "people"
 
 
+class AuditPage(ConsolePage):
+    """`/ops/audit`: who changed what."""
+
+    name = "audit"
+    script = "ops_audit.js"
+    way = "audit"
+
+
 def add_routes(app: App[Any, Any], overview: Overview) -> list[tuple[str, object]]:
     """Serve what the console asks for; returns the routes for the reference."""
     route = ("/api/ops/overview", OverviewResource(overview))
@@ -73,5 +81,6 @@ def pages(access: Access, overview: Overview) -> Callable[[App[Any, Any], Facts]
         app.add_route("/ops/messages", MessagesPage(facts, access))
         app.add_route("/ops/rooms", RoomsPage(facts, access))
         app.add_route("/ops/people", PeoplePage(facts, access))
+        app.add_route("/ops/audit", AuditPage(facts, access))
 
     return add

@@ -1,13 +1,14 @@
 """Users, keys and the audit log over HTTP, for admins."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from http import HTTPStatus
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, Literal
 
 import msgspec
 from falcon.asgi import Request, Response
 from msgspec import UNSET, Meta, Struct, UnsetType
 
+from api import spreadsheets
 from api.access import Access
 from api.auth.callers import actor_of
 from api.operations import Answer, operation
@@ -27,6 +28,7 @@ _UNKNOWN: Final = Answer(description="There is no such thing", body=wire.AuthErr
 _TAKEN: Final = Answer(description="The name is taken", body=wire.AuthError)
 _encode: Final = msgspec.json.Encoder().encode
 _Id = Annotated[int, Meta(ge=1, le=ID_MAX)]
+_Words = Annotated[str, Meta(pattern=r"^[^\x00]*$")]
 
 
 class NewUserBody(Body, frozen=True, kw_only=True):
@@ -88,11 +90,14 @@ class KeysAnswer(Struct, frozen=True, kw_only=True):
 
 
 class AuditQuery(Body, frozen=True):
-    """Which entries: the newest, or those before an id; of one target, or of all."""
+    """Which entries: the newest, or those before an id; all that is given must be true."""
 
     limit: Annotated[int, Meta(ge=1, le=1_000)] = 100
     before_id: _Id | None = None
-    target: Annotated[str, Meta(pattern=r"^[^\x00]*$")] | None = None
+    target: _Words | None = None
+    actor: _Words | None = None
+    action: _Words | None = None
+    format: Literal["json", "csv"] = "json"
 
 
 class EntryBody(Struct, frozen=True, kw_only=True):
@@ -264,9 +269,27 @@ class AuditResource(_Resource):
     async def on_get(self, _req: Request, resp: Response, *, query: AuditQuery) -> None:
         """Return a page of the log; the last entry's id as `before_id` brings the next."""
         entries = await self._people.audit_log(
-            target=query.target, before_id=query.before_id, count=query.limit
+            target=query.target,
+            actor_name=query.actor,
+            action=query.action,
+            before_id=query.before_id,
+            count=query.limit,
         )
-        resp.data = _encode(AuditAnswer(data=[_entry_body(entry) for entry in entries]))
+        shown = [_entry_body(entry) for entry in entries]
+        if query.format == "csv":
+            resp.text = _entries_csv(shown)
+            resp.content_type = "text/csv; charset=utf-8; header=present"
+            resp.downloadable_as = "audit.csv"
+        else:
+            resp.data = _encode(AuditAnswer(data=shown))
+
+
+def _entries_csv(entries: Sequence[EntryBody]) -> str:
+    rows = (
+        {**msgspec.structs.asdict(each), "details": _encode(each.details).decode()}.values()
+        for each in entries
+    )
+    return spreadsheets.table(EntryBody.__struct_fields__, rows)
 
 
 def _key_body(key: ApiKey, secret: str | None = None) -> KeyBody:

@@ -5,11 +5,12 @@ import io
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
 from math import exp
-from typing import Any, ClassVar, Final, Literal
+from typing import Any, ClassVar, Literal
 
 from msgspec import Struct
 
 from api.reading import Body
+from api.spreadsheets import plain
 from api.tickets.bodies import Id, moment
 from models.tickets.calibrations import NOMINAL
 from models.tickets.facts import seconds_utc
@@ -18,7 +19,6 @@ from models.tickets.rules import Calibration, Counter, CounterStatus, Ticket, nu
 from models.tickets.summaries import Accuracy, Load, Outcome, Tally, classes
 
 # A spreadsheet runs what begins like this.
-_FORMULAS: Final = ("=", "+", "-", "@", "\t", "\r")
 
 
 class ReportQuery(Body, frozen=True, kw_only=True):
@@ -240,7 +240,7 @@ def tickets_csv(rows: Iterable[Any]) -> str:
         cells = _cells(row)
         if index == 0:
             table.writerow(cells)
-        table.writerow([_plain(each) for each in cells.values()])
+        table.writerow([plain(each) for each in cells.values()])
     return text.getvalue()
 
 
@@ -266,11 +266,6 @@ def _cells(row: Any) -> dict[str, object]:
         "notes": row.notes,
         "updated_by": row.updated_by_username,
     }
-
-
-def _plain(cell: object) -> object:
-    """Return a cell that a spreadsheet shows and does not run."""
-    return f"'{cell}" if isinstance(cell, str) and cell.startswith(_FORMULAS) else cell
 
 
 def _tally(tally: Tally) -> dict[str, Any]:

@@ -85,15 +85,16 @@ def add(connection: Connection, actor: Actor, *changes: Change, now_ms: int) -> 
 
 
 def page(
-    connection: Connection, *, target: str | None = None, before_id: int | None = None, count: int
+    connection: Connection, *, before_id: int | None = None, count: int, **of: str | None
 ) -> Sequence[Entry]:
-    """Return at most `count` entries, the newest first, older than the entry `before_id`."""
+    """Return at most `count` entries, the newest first, older than the entry `before_id`.
+
+    `of` are columns (`target`, `actor_name`, `action`) and what each must be; None is anything.
+    """
+    given = {name: value for name, value in of.items() if value is not None}
     bounds: dict[str, Any] = {"before_id": before_id or _NEWEST, "count": count}
-    if target is None:
-        rows = connection.execute(statements.PAGE, bounds)
-    else:
-        rows = connection.execute(statements.OF_TARGET, bounds | {"of_target": target})
-    return [_entry(row) for row in rows]
+    bounds |= {f"of_{name}": value for name, value in given.items()}
+    return [_entry(row) for row in connection.execute(statements.page_of(given), bounds)]
 
 
 def delete_old(connection: Connection, *, before_ms: int, count: int) -> int:

@@ -1,8 +1,9 @@
 """Every word said to SQL about the audit log; one text for PostgreSQL and SQLite."""
 
-from typing import Final
+from collections.abc import Iterable
+from typing import Any, Final
 
-from sqlalchemy import BigInteger, bindparam, delete, insert, select
+from sqlalchemy import BigInteger, Select, bindparam, delete, insert, select
 
 from models.audit.tables import entry
 
@@ -21,4 +22,8 @@ PAGE: Final = (
     .order_by(entry.c.id.desc())
     .limit(bindparam("count"))
 )
-OF_TARGET: Final = PAGE.where(entry.c.target == bindparam("of_target"))
+
+
+def page_of(names: Iterable[str]) -> Select[Any]:
+    """Return a page of the entries whose columns of these names are as bound: `of_<name>`."""
+    return PAGE.where(*(entry.c[name] == bindparam(f"of_{name}") for name in names))

@@ -228,13 +228,14 @@ class PeopleService:
         return await self._database.read(keys.read_all)
 
     async def audit_log(
-        self, *, target: str | None = None, before_id: int | None = None, count: int
+        self, *, before_id: int | None = None, count: int, **of: str | None
     ) -> Sequence[Entry]:
-        """Return at most `count` entries, the newest first, older than `before_id`."""
+        """Return at most `count` entries, the newest first, older than `before_id`.
+
+        `of` is what `audit.page` takes.
+        """
         return await self._database.read(
-            lambda connection: audit.page(
-                connection, target=target, before_id=before_id, count=count
-            )
+            lambda connection: audit.page(connection, before_id=before_id, count=count, **of)
         )
 
     async def note(self, actor: Actor, change: Change, *, now_ms: int) -> None:

@@ -99,3 +99,22 @@ def test_what_a_user_does_with_messages_is_in_the_log(admin: httpx.Client) -> No
 
     [noted] = [each for each in answer.json()["data"] if each["actor"] == "opal"]
     assert (noted["action"], noted["details"]) == ("messages_changed", {"method": "POST"})
+
+
+def test_the_log_as_a_table_is_shown_and_never_run(admin: httpx.Client) -> None:
+    user = {"username": "tabled", "password": "a password of the tests", "role": "viewer"}
+    admin.post("/api/v1/auth/users", json=user).raise_for_status()
+    admin.post("/api/v1/auth/login", json={"username": "=1+1", "password": "wrong"})
+
+    answer = admin.get("/api/v1/auth/audit", params={"format": "csv", "target": "=1+1"})
+    by_action = admin.get(
+        "/api/v1/auth/audit", params={"action": "user_created", "target": "tabled"}
+    ).json()["data"]
+    of_nobody = admin.get("/api/v1/auth/audit", params={"actor": "nobody"}).json()["data"]
+
+    assert answer.headers["content-type"].startswith("text/csv")
+    head, row = answer.text.splitlines()
+    assert head.startswith("id,timestamp,actor,")
+    assert ",'=1+1," in row
+    assert [each["target"] for each in by_action] == ["tabled"]
+    assert of_nobody == []
