@@ -147,10 +147,10 @@ def new_database_url(
     backend: str, request: pytest.FixtureRequest, new_folder: Callable[[str], Path]
 ) -> Callable[[], str]:
     """Makes an empty, migrated database and returns its address."""
-    numbers = itertools.count()
     if backend == "postgresql":
         server: PostgresqlServer = request.getfixturevalue("postgresql_server")
-        return lambda: server.create_database(f"test{next(numbers)}", template="migrated")
+        # This fixture is made anew whenever tests come back to a database; folders never repeat.
+        return lambda: server.create_database(new_folder("test").name, template="migrated")
     migrated: Path = request.getfixturevalue("migrated_file")
     return lambda: f"sqlite:///{shutil.copy(migrated, new_folder('s') / 'stanchion.db')}"
 
