@@ -11,6 +11,7 @@ from models.mail import facts, jobs, log_jobs
 from models.mail.log_batches import LogBatch
 from models.mail.operations import Order
 from models.mail.rules import Batch, Outcome, task_queue_of
+from models.mail.views import ANSWER_KEPT_S, answer_key
 from workers.app import Task, app, send
 
 ACT: Final = "mail_host.act"
@@ -48,6 +49,16 @@ def settle(self: Task, operation_id: str, number: int, told: str) -> None:
     self.wake(jobs.DOMAIN)
     for order in orders:
         send_order(order)
+
+
+@app.task(name="mail.letter", bind=True)
+def letter(self: Task, request_id: str, told: str) -> None:
+    """Lay what a host read where who asked for it waits; unfetched, it is soon gone."""
+    key = answer_key(request_id)
+    with self.redis.pipeline(transaction=True) as pipe:
+        pipe.rpush(key, told)
+        pipe.expire(key, ANSWER_KEPT_S)
+        pipe.execute()
 
 
 @app.task(name="mail.resend", bind=True)

@@ -14,12 +14,14 @@ from celery import signals
 from models.clock import now_ms
 from models.mail.doing import Doer
 from models.mail.exim import Exim, EximError
+from models.mail.letters import read_letter
 from models.mail.log_batches import LogBatch, LogHeld
 from models.mail.log_following import LogFollower
 from models.mail.log_telling import LogTeller
 from models.mail.operations import Order
 from models.mail.program import find_command
-from models.mail.rules import GOOD, Applied, Batch, task_queue_of
+from models.mail.rules import GOOD, Applied, Batch, is_message_id, task_queue_of
+from models.mail.spool import SpoolFormatError
 from models.mail.telling import Teller
 from models.mail.watcher import Watcher
 from workers.app import Task, app, send
@@ -28,6 +30,7 @@ _ENCODER: Final = msgspec.json.Encoder()
 _decode_held: Final = msgspec.json.Decoder(LogHeld).decode
 _decode_order: Final = msgspec.json.Decoder(Order).decode
 _BATCH_EXPIRES_S: Final = 60.0
+_ANSWER_EXPIRES_S: Final = 30.0
 _CHECK_S: Final = 60.0
 _RETRY_S: Final = 10.0
 
@@ -188,6 +191,20 @@ def told(_self: Task, to_batch: Sequence[int], holds: Sequence[int]) -> None:
 def held(_self: Task, answer: str) -> None:
     """Hear up to where the log is kept."""
     mail_host.note_held(_decode_held(answer))
+
+
+@app.task(name="mail_host.read", bind=True)
+def read(_self: Task, host: str, message_id: str, request_id: str, body_bytes_max: int) -> None:
+    """Send what a message says to who asked for it; nothing when it is not there, or unreadable."""
+    letter = None
+    if mail_host.exim is not None and host == mail_host.name and is_message_id(message_id):
+        spool = mail_host.exim.places().spool
+        try:
+            letter = read_letter(spool, message_id, body_bytes_max=body_bytes_max)
+        except (SpoolFormatError, OSError) as error:
+            _log.warning("mail_not_read", message_id=message_id, reason=str(error))
+    told = _ENCODER.encode(letter).decode()
+    send("mail.letter", (request_id, told), queue="mail", expires_s=_ANSWER_EXPIRES_S)
 
 
 @app.task(name="mail_host.act", bind=True)

@@ -261,6 +261,12 @@ TABLE: Final[tuple[Row, ...]] = (
         who=Who(roles=(Role.ADMIN, Role.OPERATOR)),
     ),
     Row(paths=("/api/v1/queue/search", "/api/v1/logs/search"), methods=("POST",), who=_MAIL_READ),
+    # Letters are between others: who only looks after the queue reads none.
+    Row(
+        paths=("/api/v1/messages/*/content",),
+        methods=_READ,
+        who=Who(roles=(Role.ADMIN, Role.OPERATOR)),
+    ),
     Row(
         paths=("/api/v1/messages/*/notes", "/api/v1/messages/*/tags"),
         methods=("POST", "PUT", "DELETE"),

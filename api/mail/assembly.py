@@ -18,6 +18,7 @@ from api.live.rights import Rights
 from api.live.tail import StreamTail
 from api.mail import acting, logs, notes, numbers, queue, reports, traces
 from api.mail.acting import ActingRoom
+from api.mail.letters import ContentResource, LetterRoom, WholeMessageResource
 from api.mail.live import MailListeners, MailSocket, mail_channel
 from api.mail.logs import LogRoom
 from api.mail.notes import NoteRoom
@@ -28,6 +29,7 @@ from models.errors import UnavailableError
 from models.events import Publisher
 from models.mail.acts import Acts
 from models.mail.facts import DOMAIN
+from models.mail.letter_service import LetterService
 from models.mail.log_service import LogService
 from models.mail.note_service import NoteService
 from models.mail.operations import Order
@@ -41,6 +43,7 @@ _LOGS: Final = "/api/v1/logs"
 _MESSAGES: Final = "/api/v1/messages"
 _REPORTS: Final = "/api/v1/reports"
 _ACT: Final = "mail_host.act"
+_READ: Final = "mail_host.read"
 _ACTIONS: Final = (Action.DELIVER, Action.FREEZE, Action.THAW)
 _encode: Final = msgspec.json.Encoder().encode
 
@@ -55,11 +58,11 @@ class MailList(queue.QueueResource, acting.DeletingResource):
         acting.DeletingResource.__init__(self, acting_room)
 
 
-class MailMessage(queue.MessageResource, acting.OneDeletingResource):
+class MailMessage(WholeMessageResource, acting.OneDeletingResource):
     """`/api/v1/queue/{message_id}`: one message, and deleting it."""
 
-    def __init__(self, room: Room, acting_room: ActingRoom) -> None:
-        queue.MessageResource.__init__(self, room)
+    def __init__(self, letters: LetterRoom, acting_room: ActingRoom) -> None:
+        WholeMessageResource.__init__(self, letters)
         acting.OneDeletingResource.__init__(self, acting_room)
 
 
@@ -87,6 +90,13 @@ class Mail:
         self._logs: Final = LogRoom(
             service=LogService(database), body_bytes_max=settings.body_bytes_max, now_ms=now_ms
         )
+        self._letters: Final = LetterRoom(
+            service=self.service,
+            letters=LetterService(client_for_waiting, ask=self._ask),
+            logs=self._logs.service,
+            answer_s=settings.mail_answer_s,
+        )
+        self._body_bytes_max: Final = settings.mail_body_bytes_max
         self._notes: Final = NoteRoom(
             service=NoteService(database), body_bytes_max=settings.body_bytes_max, now_ms=now_ms
         )
@@ -128,7 +138,7 @@ class Mail:
             (f"{_PATH}/bulk", acting.BulkResource(acts)),
             (f"{_PATH}/operations/{{operation_id}}", acting.OperationResource(acts)),
             (f"{_PATH}/operations/{{operation_id}}/cancel", acting.CancelResource(acts)),
-            (f"{_PATH}/{{message_id}}", MailMessage(room, acts)),
+            (f"{_PATH}/{{message_id}}", MailMessage(self._letters, acts)),
             (f"{_PATH}/{{message_id}}/history", queue.HistoryResource(room)),
         ]
         for action in _ACTIONS:
@@ -158,6 +168,7 @@ class Mail:
     def _message_routes(self) -> list[tuple[str, object]]:
         room, note_room, at = self._logs, self._notes, f"{_MESSAGES}/{{message_id}}"
         return [
+            (f"{at}/content", ContentResource(self._letters)),
             (f"{at}/trace", traces.TraceResource(room)),
             (f"{at}/delivery-trace", traces.DeliveryTraceResource(room)),
             (f"{at}/timeline", traces.TimelineResource(room)),
@@ -202,6 +213,15 @@ class Mail:
     def close(self) -> None:
         """Let go of what sends."""
         self._sender.close()
+
+    async def _ask(self, host: str, message_id: str, request_id: str) -> None:
+        """Have a host read a message; raises UnavailableError."""
+        await self._sender.send(
+            _READ,
+            (host, message_id, request_id, self._body_bytes_max),
+            queue=task_queue_of(host),
+            expires_s=self._letters.answer_s,
+        )
 
     async def _send(self, order: Order) -> None:
         """Hand an order to its host; with the broker away it is sent again by beat, in time."""

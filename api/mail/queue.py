@@ -10,7 +10,6 @@ from api.mail import bodies
 from api.mail.bodies import MailError
 from api.mail.queries import (
     MailHistoryQuery,
-    MailHostQuery,
     MailListQuery,
     MailSearchBody,
     criteria_filter,
@@ -146,29 +145,6 @@ class StatisticsResource(MailResource):
         resp.data = bodies.encode(
             bodies.MailStatisticsAnswer(data=bodies.statistics_data(totals, sizes, now_ms=now_ms))
         )
-
-
-class MessageResource(MailResource):
-    """`/api/v1/queue/{message_id}`."""
-
-    @operation(
-        "Show a message",
-        query=MailHostQuery,
-        answers={
-            200: Answer(description="The message", body=bodies.MailDetailsAnswer),
-            400: INVALID,
-            404: NO_MESSAGE,
-            409: Answer(description="Several hosts have one of this id", body=MailError),
-            **REFUSALS,
-        },
-        security=USERS,
-    )
-    async def on_get(
-        self, _req: Request, resp: Response, message_id: str, *, query: MailHostQuery
-    ) -> None:
-        """Return a message; `host` is needed only if several hosts have one of this id."""
-        found = await self._service.get(message_id, host=query.host)
-        resp.data = bodies.encode(bodies.MailDetailsAnswer(data=bodies.details_data(found)))
 
 
 class HistoryResource(MailResource):

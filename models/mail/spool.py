@@ -175,7 +175,27 @@ def parse_header_file(raw: bytes) -> Envelope:
         raise SpoolFormatError(str(error) or "it ends too early") from None
 
 
+def read_headers(raw: bytes) -> list[bytes]:
+    """Return the headers of a `-H` file that count, each with the lines it is folded into.
+
+    Raises SpoolFormatError.
+    """
+    lines = _Lines(raw)
+    try:
+        _parse_envelope(lines)
+        return list(_headers(lines))
+    except (ValueError, IndexError) as error:
+        raise SpoolFormatError(str(error) or "it ends too early") from None
+
+
 def _parse(lines: "_Lines") -> Envelope:
+    known = _parse_envelope(lines)
+    headers_bytes, subject = _parse_headers(lines)
+    return replace(known, headers_bytes=headers_bytes, subject=subject)
+
+
+def _parse_envelope(lines: "_Lines") -> Envelope:
+    """Read all that stands before the headers."""
     name = lines.take().decode("ascii")
     message_id = name.removesuffix("-H")
     if not name.endswith("-H") or not is_message_id(message_id):
@@ -189,7 +209,6 @@ def _parse(lines: "_Lines") -> Envelope:
     variables = _parse_variables(lines)
     delivered = _parse_tree(lines)
     recipients = [_text(_recipient(lines.take())) for _ in range(int(lines.take()))]
-    headers_bytes, subject = _parse_headers(lines)
     fraction = variables.get("received_time_usec", "").lstrip(".")[:3]
     return Envelope(
         message_id=message_id,
@@ -199,8 +218,8 @@ def _parse(lines: "_Lines") -> Envelope:
         variables=variables,
         delivered=tuple(map(_text, delivered)),
         recipients=tuple(recipients),
-        headers_bytes=headers_bytes,
-        subject=subject,
+        headers_bytes=0,
+        subject="",
     )
 
 
@@ -254,20 +273,25 @@ def _without_last(line: bytes, length: int) -> bytes:
 
 def _parse_headers(lines: "_Lines") -> tuple[int, str]:
     """Return how many bytes the headers have that count, and the subject."""
+    total, subject = 0, ""
+    for text in _headers(lines):
+        total += len(text)
+        if not subject and text[:8].lower() == b"subject:":
+            subject = decode_words(text[8:])
+    return total, subject
+
+
+def _headers(lines: "_Lines") -> Iterator[bytes]:
+    """Read the headers that count; those that were deleted are kept in the file for the record."""
     if lines.take() != b"":
         raise ValueError("no empty line stands before the headers")
-    total, subject = 0, ""
     while found := lines.match(_HEADER):
         length, flag = int(found[1]), found[2]
         text = lines.bytes(length)
         if len(text) < length:
             raise ValueError("it ends within a header")
-        if flag == b"*":  # deleted, kept for the record
-            continue
-        total += length
-        if not subject and text[:8].lower() == b"subject:":
-            subject = decode_words(text[8:])
-    return total, subject
+        if flag != b"*":
+            yield text
 
 
 def decode_words(raw: bytes) -> str:

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
+from msgspec import Struct
+
 from models.mail.rules import Mail
 
 # Who is silent for longer is taken to be down: a watcher tells something every two seconds.
@@ -103,3 +105,23 @@ def trend_of(before: int, now: int) -> Trend:
     if abs(now - before) <= least:
         return Trend.STABLE
     return Trend.GROWING if now > before else Trend.SHRINKING
+
+
+# An answer that nobody fetched is gone after that long.
+ANSWER_KEPT_S: Final = 60
+
+
+def answer_key(request_id: str) -> str:
+    """Return where a letter lies in Redis until whoever asked for it fetches it."""
+    return f"mail:letter:{request_id}"
+
+
+class Letter(Struct, frozen=True, kw_only=True):
+    """A message as its host has it; texts hold no NUL."""
+
+    headers: tuple[tuple[str, str], ...]  # names as they are written, words decoded
+    preview: str  # the beginning of its first part that is text
+    body: str  # as it travels, from the beginning
+    body_bytes: int  # of all of it
+    is_cut: bool  # the body is longer than what is here
+    log: str  # what Exim noted of it, the end
