@@ -35,16 +35,23 @@ export function say(data) {
   speak();
 }
 
+const isStale = (data) => Date.now() - Date.parse(data.timestamp) > STALE_MS;
+
 async function speak() {
   if (isSpeaking) return;
   isSpeaking = true;
-  while (waiting.length) {
-    const data = waiting.shift();
-    if (Date.now() - Date.parse(data.timestamp) > STALE_MS) continue;
-    await chime();
-    for (const [language, field] of LANGUAGES) await utter(language, data[field]);
+  try {
+    while (waiting.length) {
+      const data = waiting.shift();
+      if (isStale(data)) continue;
+      await chime();
+      for (const [language, field] of LANGUAGES) {
+        if (!isStale(data)) await utter(language, data[field]); // the first may have taken long
+      }
+    }
+  } finally {
+    isSpeaking = false; // or one call that cannot be said would silence all others
   }
-  isSpeaking = false;
 }
 
 function chime() {
@@ -68,8 +75,14 @@ function utter(language, words) {
     const utterance = new SpeechSynthesisUtterance(words);
     utterance.voice = voice;
     utterance.lang = voice.lang;
-    utterance.onend = utterance.onerror = resolve;
-    setTimeout(resolve, PATIENCE_MS);
+    const impatience = setTimeout(() => {
+      speechSynthesis.cancel(); // or it would sound late, over another call
+      resolve();
+    }, PATIENCE_MS);
+    utterance.onend = utterance.onerror = () => {
+      clearTimeout(impatience);
+      resolve();
+    };
     speechSynthesis.speak(utterance);
   });
 }
