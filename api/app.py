@@ -279,7 +279,10 @@ class Application:
             messages=self._messages,
             user_name=access.name_of,
             proxies=access.proxies,
-            more=[self._tickets.add_pages, ops.pages(access, overview)],
+            more=[
+                self._tickets.add_pages,
+                ops.pages(access, overview, mail_ids_max=settings.mail_ids_max),
+            ],
         )
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:

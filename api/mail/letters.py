@@ -15,6 +15,7 @@ from api.operations import Answer, operation
 from models.clock import iso_utc
 from models.errors import UnavailableError
 from models.mail.letter_service import LetterService
+from models.mail.log_lines import ATTEMPTS
 from models.mail.log_service import LogService
 from models.mail.log_views import LoggedLine
 from models.mail.rules import MessageNotFoundError
@@ -188,7 +189,9 @@ def _whole(
         content_preview="" if letter is None else letter.preview,
         is_read=letter is not None,
         smtp_logs=[_smtp_log(each) for each in lines],
-        delivery_attempts=[attempt_body(each) for each in lines if is_attempt(each)],
+        delivery_attempts=[
+            attempt_body(each) for each in lines if each.line.event in ATTEMPTS and is_attempt(each)
+        ],
     )
 
 

@@ -50,6 +50,24 @@ class RoomsPage(ConsolePage):
     way = "rooms"
 
 
+class MailPage(ConsolePage):
+    """`/ops/mail`: what waits on all mail hosts; the script asks for all of it."""
+
+    name = "mail"
+    script = "ops_mail.js"
+    way = "mail"
+    gaps = ("ids_max",)
+
+    def __init__(self, facts: Facts, access: Access, *, ids_max: int) -> None:
+        super().__init__(facts, access)
+        self._ids_max: Final = ids_max
+
+    async def shown(self, req: Request, language: Language, caller: Caller) -> Mapping[str, str]:
+        """Return how many messages one request may act on."""
+        del req, language, caller
+        return {"ids_max": str(self._ids_max)}
+
+
 class PeoplePage(ConsolePage):
     """`/ops/people`: users and keys."""
 
@@ -73,13 +91,16 @@ def add_routes(app: App[Any, Any], overview: Overview) -> list[tuple[str, object
     return [route]
 
 
-def pages(access: Access, overview: Overview) -> Callable[[App[Any, Any], Facts], None]:
+def pages(
+    access: Access, overview: Overview, *, mail_ids_max: int
+) -> Callable[[App[Any, Any], Facts], None]:
     """Return what adds the console's own pages."""
 
     def add(app: App[Any, Any], facts: Facts) -> None:
         app.add_route("/ops", OverviewPage(facts, access, overview))
         app.add_route("/ops/messages", MessagesPage(facts, access))
         app.add_route("/ops/rooms", RoomsPage(facts, access))
+        app.add_route("/ops/mail", MailPage(facts, access, ids_max=mail_ids_max))
         app.add_route("/ops/people", PeoplePage(facts, access))
         app.add_route("/ops/audit", AuditPage(facts, access))
 

@@ -1,11 +1,14 @@
 """What a message says: read from a real spool, whoever wrote it, and shown over HTTP."""
 
+from typing import Any
+
 import httpx
 import pytest
 
 from models.mail.letters import read_letter
 from tests.mail.exim_server import EximServer
 from tests.mail.mail_system import MailSystem
+from tests.servers import wait_until
 
 HOSTILE = (
     b"Subject: =?utf-8?q?Gr=C3=BC=C3=9Fe?= <script>alert(1)</script>\n"
@@ -90,10 +93,24 @@ def test_a_message_is_shown_whole(mail: MailSystem) -> None:
     assert data["is_read"] is True
     assert data["headers"]["Subject"] == "Grüße <script>alert(1)</script>"
     assert data["content_preview"] == "Xin chào"
-    assert isinstance(data["smtp_logs"], list)
-    assert isinstance(data["delivery_attempts"], list)
+    assert data["delivery_attempts"] == []  # that it came in is none
     assert {"name": "X-Folded", "value": "one two"} in content["headers"]
     assert content["content"].startswith("--b\n")
+
+
+@pytest.mark.parametrize("backend", ["sqlite"], indirect=True)
+def test_attempts_and_lines_of_the_log_are_told(mail: MailSystem) -> None:
+    message_id = mail.exim.submit("u@defer.test", options=("-odf",))
+    mail.wait_for(message_id)
+
+    def told() -> dict[str, Any] | None:
+        data: dict[str, Any] = mail.http.get(f"/api/v1/queue/{message_id}").json()["data"]
+        return data if data["delivery_attempts"] else None
+
+    data = wait_until(told, "the log is read")
+    [attempt] = data["delivery_attempts"]
+    assert (attempt["recipient"], attempt["status"]) == ("u@defer.test", "deferred")
+    assert {"arrival", "defer"} <= {each["event"] for each in data["smtp_logs"]}
 
 
 @pytest.mark.parametrize("backend", ["sqlite"], indirect=True)

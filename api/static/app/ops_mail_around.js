@@ -1,0 +1,82 @@
+// Around the list: the hosts, the last hour as a picture, and what messages have in common.
+
+import { useEffect, useRef } from "preact/hooks";
+import uPlot from "uplot";
+
+import { Table } from "./console_parts.js";
+import { html } from "./html.js";
+import { number, text } from "./texts.js";
+
+const HEIGHT_PX = 140;
+const KINDS = ["reason", "sender", "sender_domain", "recipient_domain", "host"];
+// What finds the messages of a group in the list.
+const FILTER_OF = { sender: "sender", sender_domain: "sender_domain", recipient_domain: "recipient_domain", reason: "reason", host: "host" };
+
+export function Hosts({ hosts }) {
+  if (hosts.length === 0) return html`<p class="notice">${text("mail.no_host")}</p>`;
+  return html`<ul class="hosts" aria-label=${text("mail.hosts")}>
+    ${hosts.map(({ name, alive, messages }) => html`<li key=${name} data-alive=${String(alive)}>
+      <strong>${name}</strong> ${text(alive ? "mail.alive" : "mail.silent")}, ${text("mail.holds", { n: number(messages) })}
+    </li>`)}
+  </ul>`;
+}
+
+/** The last hour: all messages, and those that are frozen. */
+export function Trend({ samples }) {
+  const element = useRef(null);
+  const times = samples.map((each) => Date.parse(each.timestamp) / 1_000);
+  const rows = [times, samples.map((each) => each.messages), samples.map((each) => each.frozen)];
+  useEffect(() => (samples.length > 1 ? draw(element.current, rows) : undefined), [JSON.stringify(rows)]);
+  if (samples.length < 2) return null;
+  const [first, last] = [samples[0].messages, samples.at(-1).messages];
+  return html`<figure class="peaks">
+    <div ref=${element} role="img" aria-label=${text("mail.trend")}></div>
+    <figcaption>${text("mail.trend_said", { from: number(first), to: number(last) })}</figcaption>
+  </figure>`;
+}
+
+function draw(element, rows) {
+  const colour = (name) => () => getComputedStyle(element).getPropertyValue(name).trim();
+  const axis = { stroke: colour("--soft"), grid: { stroke: colour("--line") }, ticks: { show: false } };
+  const plot = new uPlot(
+    {
+      width: element.clientWidth,
+      height: HEIGHT_PX,
+      legend: { show: false },
+      cursor: { show: false },
+      axes: [axis, { ...axis, size: 44 }],
+      scales: { y: { range: (_plot, _least, top) => [0, Math.max(4, top)] } },
+      series: [{}, { stroke: colour("--chart-done"), width: 2 }, { stroke: colour("--soft"), width: 2, dash: [4, 4] }],
+    },
+    rows,
+    element,
+  );
+  const sizes = new ResizeObserver(() => plot.setSize({ width: element.clientWidth, height: HEIGHT_PX }));
+  const again = () => plot.redraw();
+  sizes.observe(element);
+  addEventListener("theme", again);
+  return () => {
+    sizes.disconnect();
+    removeEventListener("theme", again);
+    plot.destroy();
+  };
+}
+
+/** What messages have in common; one of it shows them in the list. */
+export function Groups({ groups, by, onBy, onChoose }) {
+  const heads = [text(`mail.group_${by}`), `n:${text("mail.all")}`];
+  return html`<section aria-labelledby="groups">
+    <h2 id="groups">${text("mail.groups")}</h2>
+    <div class="row"><label>${text("mail.group_by")}
+      <select value=${by} onChange=${(event) => onBy(event.target.value)}>${KINDS.map((each) => html`<option key=${each} value=${each}>${text(`mail.group_${each}`)}</option>`)}</select>
+    </label></div>
+    ${groups.length === 0
+      ? html`<p>${text("mail.none")}</p>`
+      : html`<${Table} label=${text("mail.groups")} heads=${heads}>
+          ${groups.map((each) => html`<tr key=${each.value}>
+            <th scope="row"><button type="button" class="plain" onClick=${() => onChoose({ [FILTER_OF[by]]: each.value })}>${each.value || "–"}</button></th>
+            <td class="n">${number(each.messages)}</td>
+          </tr>`)}
+        <//>`}
+  </section>`;
+}

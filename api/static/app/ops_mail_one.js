@@ -1,0 +1,74 @@
+// One message: its envelope, headers and text, what became of it, and its lines in the log.
+//
+// All of it was written by somebody else, and is shown as text.
+
+import { useEffect, useState } from "preact/hooks";
+
+import { ask } from "./ask.js";
+import { act, Dialog, explain, moment } from "./console_parts.js";
+import { html } from "./html.js";
+import { number, text } from "./texts.js";
+
+export function Letter({ of: { host, id }, mayRead, onClose }) {
+  const [whole, setWhole] = useState(null);
+  const [content, setContent] = useState(null);
+  const query = `host=${encodeURIComponent(host)}`;
+  useEffect(() => {
+    ask("GET", `/api/v1/queue/${id}?${query}`)
+      .then(({ data }) => setWhole(data))
+      .catch((error) => (explain(error), onClose()));
+  }, [host, id]);
+  async function read() {
+    const answer = await act(() => ask("GET", `/api/v1/messages/${id}/content?${query}`));
+    if (answer) setContent(answer.data);
+  }
+  return html`<${Dialog} title=${id} onClose=${onClose}>
+    ${whole === null ? html`<p>${text("board.looking")}</p>` : html`<${Whole} whole=${whole} />`}
+    ${content && html`<${Content} content=${content} />`}
+    ${whole && mayRead && !content && html`<p class="acts"><button type="button" class="copy" onClick=${read}>${text("mail.read")}</button></p>`}
+  <//>`;
+}
+
+function Whole({ whole }) {
+  const { envelope } = whole;
+  const facts = [
+    ["host", whole.host],
+    ["status", text(`mail.${whole.is_delivering ? "delivering" : whole.status}`)],
+    ["sender", envelope.sender],
+    ["size", text("mail.bytes", { n: number(envelope.size) })],
+    ["received", moment(envelope.received_at)],
+    ["next", whole.next_retry ? moment(whole.next_retry) : "–"],
+  ];
+  return html`
+    <dl class="facts">${facts.map(([name, value]) => html`<div key=${name}><dt>${text(`mail.${name}`)}</dt><dd>${value}</dd></div>`)}</dl>
+    <h3>${text("mail.recipient")}</h3>
+    <ul class="life">
+      ${envelope.recipients.map((each) => html`<li key=${each}>${each} ${whole.delivered.includes(each) && html`<strong>${text("mail.delivered")}</strong>`}</li>`)}
+    </ul>
+    ${!whole.is_read && html`<p class="notice">${text("mail.unread", { host: whole.host })}</p>`}
+    ${whole.content_preview && html`<h3>${text("mail.preview")}</h3><pre tabindex="0">${whole.content_preview}</pre>`}
+    ${whole.delivery_attempts.length > 0 &&
+    html`<h3>${text("mail.attempts")}</h3>
+      <ol class="life">
+        ${whole.delivery_attempts.map((each) => html`<li key=${each.id}>
+          <time>${moment(each.timestamp)}</time> ${each.recipient} <strong>${text(`mail.was_${each.status}`)}</strong>
+          ${each.error_message && html`<p class="long">${each.error_message}</p>`}
+        </li>`)}
+      </ol>`}
+    ${whole.smtp_logs.length > 0 &&
+    html`<h3>${text("mail.log")}</h3>
+      <ol class="life">${whole.smtp_logs.map((each, index) => html`<li key=${index}><time>${moment(each.timestamp)}</time> ${each.message}</li>`)}</ol>`}
+  `;
+}
+
+function Content({ content }) {
+  const headers = content.headers.map(({ name, value }) => `${name}: ${value}`).join("\n");
+  return html`
+    <h3>${text("mail.headers")}</h3>
+    <pre tabindex="0">${headers}</pre>
+    <h3>${text("mail.body")}</h3>
+    <pre tabindex="0">${content.content}</pre>
+    ${content.is_cut && html`<p class="soft">${text("mail.cut", { n: number(content.content_bytes) })}</p>`}
+    ${content.message_log && html`<h3>${text("mail.own_log")}</h3><pre tabindex="0">${content.message_log}</pre>`}
+  `;
+}

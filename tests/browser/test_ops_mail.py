@@ -1,0 +1,118 @@
+"""The console's page of mail, with a real Exim: found, chosen, acted on, and read without harm."""
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.browser.conftest import PHONE, OpenPage
+from tests.browser.hall import log_in
+from tests.browser.test_looks import AXE
+from tests.mail.conftest import exim, exim_server, mail, running, sink
+from tests.mail.mail_system import PASSWORD, MailSystem
+from tests.servers import wait_until
+
+__all__ = ["exim", "exim_server", "mail", "running", "sink"]  # fixtures
+pytestmark = [
+    pytest.mark.xdist_group("browser"),
+    pytest.mark.parametrize("backend", ["sqlite"], indirect=True),
+]
+HOSTILE = "Hóa đơn <img src=x onerror=alert(1)>"
+
+
+def statuses(mail: MailSystem, *message_ids: str) -> set[str]:
+    listed = mail.listed(per_page=100)["data"]["messages"]
+    return {each["status"] for each in listed if each["id"] in message_ids}
+
+
+def violations(page: Page) -> list[str]:
+    page.evaluate(AXE)
+    found: list[str] = page.evaluate(
+        "async () => (await axe.run()).violations.map((each) => each.id)"
+    )
+    return found
+
+
+def test_an_admin_chooses_freezes_and_undoes(open_page: OpenPage, mail: MailSystem) -> None:
+    first, second = (mail.exim.submit(f"{name}@defer.test", subject=HOSTILE) for name in "ab")
+    other = mail.exim.submit("c@defer.test", sender="other@y.test", subject="Other")
+    mail.wait_for(first, second, other)
+    visit = open_page("/ops/mail", of=mail.system, viewport=PHONE)
+    page = visit.page
+    log_in(page, "admin", PASSWORD)
+    expect(page.locator("[data-row]")).to_have_count(3)
+    assert violations(page) == []
+    assert page.evaluate("document.documentElement.scrollWidth") == PHONE["width"]
+
+    page.get_by_label("Sender", exact=True).fill("a@x.test")
+    page.get_by_role("button", name="Search").click()
+    expect(page.locator("[data-row]")).to_have_count(2)
+    assert "sender=a%40x.test" in page.url
+    page.get_by_label("Choose this page").check()
+    page.reload()
+    expect(page.get_by_text("2 chosen")).to_be_visible()
+    page.get_by_role("button", name="Freeze").click()
+    expect(page.get_by_role("alert")).to_have_text("2 of 2 are frozen.")
+    wait_until(lambda: statuses(mail, first, second) == {"frozen"}, "both are frozen")
+    page.get_by_role("button", name="Undo").click()
+    expect(page.get_by_role("alert")).to_have_text("2 of 2 are thawed.")
+    wait_until(lambda: "frozen" not in statuses(mail, first, second), "both are thawed")
+    assert [*visit.errors, *visit.strangers] == []
+
+
+def test_what_is_gone_for_good_is_asked_back(open_page: OpenPage, mail: MailSystem) -> None:
+    first, second = (mail.exim.submit("u@defer.test") for _ in range(2))
+    mail.wait_for(first, second)
+    page = open_page("/ops/mail", of=mail.system).page
+    log_in(page, "admin", PASSWORD)
+    expect(page.locator("[data-row]")).to_have_count(2)
+    page.goto(f"{mail.system.url}/ops/mail?sender=a%40x.test")
+    page.get_by_label(f"Choose {first}").check()
+    page.get_by_role("button", name="Delete", exact=True).click()
+    page.get_by_role("dialog").get_by_role("button", name="Delete").click()
+    expect(page.get_by_role("alert")).to_have_text("1 of 1 are deleted.")
+    expect(page.locator("[data-row]")).to_have_count(1)
+    assert page.locator("[data-row] .plain").all_inner_texts() == [second]
+    page.get_by_role("button", name="All messages").click()
+    expect(page).to_have_url(f"{mail.system.url}/ops/mail")
+
+
+def test_by_keyboard_a_message_is_opened_read_and_frozen_by_somebody_else(
+    open_page: OpenPage, mail: MailSystem
+) -> None:
+    message_id = mail.exim.submit("u@defer.test", subject=HOSTILE, body="Xin chào <b>bạn</b>\n")
+    mail.wait_for(message_id)
+    visit = open_page("/ops/mail", of=mail.system, color_scheme="dark")
+    page = visit.page
+    log_in(page, "admin", PASSWORD)
+    expect(page.locator("[data-row]")).to_contain_text(HOSTILE)
+
+    page.keyboard.press("j")
+    page.keyboard.press("Enter")
+    dialog = page.get_by_role("dialog")
+    expect(dialog).to_contain_text("Xin chào <b>bạn</b>")
+    dialog.get_by_role("button", name="Show headers and body").click()
+    expect(dialog).to_contain_text(f"Subject: {HOSTILE}")
+    assert violations(page) == []
+    page.keyboard.press("Escape")
+    expect(dialog).to_have_count(0)
+    mail.exim.run("-Mf", message_id)
+    expect(page.locator("[data-row='0']")).to_contain_text("Frozen")
+    page.keyboard.press("t")
+    expect(page.get_by_role("alert")).to_have_text("1 of 1 are thawed.")
+    assert [*visit.errors, *visit.strangers] == []
+
+
+def test_a_viewer_looks_and_cannot_act(open_page: OpenPage, mail: MailSystem) -> None:
+    message_id = mail.exim.submit("u@defer.test")
+    mail.wait_for(message_id)
+    with mail.as_user("viewer"):
+        page = open_page("/ops/mail", of=mail.system, locale="vi-VN").page
+        log_in(page, "viewer", PASSWORD)
+        expect(page.locator("[data-row]")).to_have_count(1)
+
+    expect(page.locator("[data-row] input")).to_have_count(0)
+    page.keyboard.press("j")
+    page.keyboard.press("f")
+    page.locator("[data-row] .plain").click()
+    expect(page.get_by_role("dialog")).to_contain_text("u@defer.test")
+    expect(page.get_by_role("button", name="Xem phần đầu thư")).to_have_count(0)
+    assert "frozen" not in statuses(mail, message_id)
