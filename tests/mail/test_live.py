@@ -102,7 +102,8 @@ def test_what_happens_on_the_host_is_heard_without_asking(mail: MailSystem) -> N
 
         def is_logged(frame: dict[str, Any]) -> bool:
             return (
-                frame["type"] == "subscription_update" and frame["data"]["message_id"] == message_id
+                frame["type"] == "subscription_update"
+                and frame["data"].get("message_id") == message_id
             )
 
         heard = set()
