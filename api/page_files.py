@@ -76,6 +76,7 @@ FILES: Final = (
     "app/ops_rooms_one.js",
     "app/overview.js",
     "app/page.js",
+    "app/plots.js",
     "app/screens.css",
     "app/spans.js",
     "app/start.js",

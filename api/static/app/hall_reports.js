@@ -7,6 +7,7 @@ import uPlot from "uplot";
 import { ask } from "./ask.js";
 import { html } from "./html.js";
 import { oneAtATime } from "./looks.js";
+import { plot } from "./plots.js";
 import { number, text } from "./texts.js";
 
 const DAY_MS = 86_400_000;
@@ -105,30 +106,13 @@ function Peaks({ hours }) {
 }
 
 function draw(element, counts) {
-  const colour = (name) => () => getComputedStyle(element).getPropertyValue(name).trim();
-  const axis = { stroke: colour("--soft"), grid: { stroke: colour("--line") }, ticks: { show: false } };
-  const plot = new uPlot(
-    {
-      width: element.clientWidth,
-      height: HEIGHT_PX,
-      legend: { show: false },
-      cursor: { show: false },
-      axes: [axis, { ...axis, size: 36 }],
-      scales: { x: { time: false, range: [-0.5, 23.5] }, y: { range: (_plot, _least, top) => [0, Math.max(4, top)] } },
-      series: [{}, { paths: uPlot.paths.bars({ size: [0.7, 32] }), points: { show: false }, fill: colour("--chart-done"), width: 0 }],
-    },
-    [counts.map((_, hour) => hour), counts],
-    element,
-  );
-  const sizes = new ResizeObserver(() => plot.setSize({ width: element.clientWidth, height: HEIGHT_PX }));
-  const again = () => plot.redraw();
-  sizes.observe(element);
-  addEventListener("theme", again);
-  return () => {
-    sizes.disconnect();
-    removeEventListener("theme", again);
-    plot.destroy();
+  const bars = { paths: uPlot.paths.bars({ size: [0.7, 32] }), points: { show: false }, width: 0 };
+  const scales = {
+    x: { time: false, range: [-0.5, 23.5] },
+    y: { range: (_plot, _least, top) => [0, Math.max(4, top)] },
   };
+  const series = (colour) => [{ ...bars, fill: colour("--chart-done") }];
+  return plot(element, { heightPx: HEIGHT_PX, labelsPx: 36, scales, series }, [counts.map((_, hour) => hour), counts]);
 }
 
 function Use({ counters }) {

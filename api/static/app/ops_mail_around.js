@@ -1,10 +1,10 @@
 // Around the list: the hosts, the last hour as a picture, and what messages have in common.
 
 import { useEffect, useRef } from "preact/hooks";
-import uPlot from "uplot";
 
 import { Table } from "./console_parts.js";
 import { html } from "./html.js";
+import { plot } from "./plots.js";
 import { number, text } from "./texts.js";
 
 const HEIGHT_PX = 140;
@@ -36,30 +36,12 @@ export function Trend({ samples }) {
 }
 
 function draw(element, rows) {
-  const colour = (name) => () => getComputedStyle(element).getPropertyValue(name).trim();
-  const axis = { stroke: colour("--soft"), grid: { stroke: colour("--line") }, ticks: { show: false } };
-  const plot = new uPlot(
-    {
-      width: element.clientWidth,
-      height: HEIGHT_PX,
-      legend: { show: false },
-      cursor: { show: false },
-      axes: [axis, { ...axis, size: 44 }],
-      scales: { y: { range: (_plot, _least, top) => [0, Math.max(4, top)] } },
-      series: [{}, { stroke: colour("--chart-done"), width: 2 }, { stroke: colour("--soft"), width: 2, dash: [4, 4] }],
-    },
-    rows,
-    element,
-  );
-  const sizes = new ResizeObserver(() => plot.setSize({ width: element.clientWidth, height: HEIGHT_PX }));
-  const again = () => plot.redraw();
-  sizes.observe(element);
-  addEventListener("theme", again);
-  return () => {
-    sizes.disconnect();
-    removeEventListener("theme", again);
-    plot.destroy();
-  };
+  const series = (colour) => [
+    { stroke: colour("--chart-done"), width: 2 },
+    { stroke: colour("--soft"), width: 2, dash: [4, 4] },
+  ];
+  const scales = { y: { range: (_plot, _least, top) => [0, Math.max(4, top)] } };
+  return plot(element, { heightPx: HEIGHT_PX, labelsPx: 44, scales, series }, rows);
 }
 
 /** What messages have in common; one of it shows them in the list. */
