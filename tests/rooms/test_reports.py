@@ -53,7 +53,7 @@ class Hall:
         with database.begin() as connection:
             rooms.create(connection, SALE)
             samples.start(connection, "sale", now_ms=NOON_MS)
-        self.run(scripts.configure("sale", line_of(SALE), now_ms=NOON_MS))
+        self.run(scripts.configure("sale", line_of(SALE), is_new=True, now_ms=NOON_MS))
 
     def run(self, call: scripts.Call[Any]) -> Any:
         return scripts.run(self.client, call)
