@@ -18,6 +18,7 @@ from api.live.rights import Rights
 from api.live.tail import StreamTail
 from api.mail import acting, logs, notes, numbers, queue, reports, traces
 from api.mail.acting import ActingRoom
+from api.mail.exports import ExportResource
 from api.mail.letters import ContentResource, LetterRoom, WholeMessageResource
 from api.mail.live import MailListeners, MailSocket, mail_channel
 from api.mail.logs import LogRoom
@@ -97,6 +98,7 @@ class Mail:
             answer_s=settings.mail_answer_s,
         )
         self._body_bytes_max: Final = settings.mail_body_bytes_max
+        self._export_max: Final = settings.mail_export_max
         self._notes: Final = NoteRoom(
             service=NoteService(database), body_bytes_max=settings.body_bytes_max, now_ms=now_ms
         )
@@ -132,6 +134,7 @@ class Mail:
             (f"{_PATH}/search", queue.SearchResource(room)),
             (f"{_PATH}/health", queue.HealthResource(room)),
             (f"{_PATH}/statistics", queue.StatisticsResource(room)),
+            (f"{_PATH}/export", ExportResource(room, messages_max=self._export_max)),
             (f"{_PATH}/groups", numbers.GroupsResource(room)),
             (f"{_PATH}/trend", numbers.TrendResource(room)),
             (f"{_PATH}/hosts", queue.HostsResource(room)),

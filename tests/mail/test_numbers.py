@@ -1,5 +1,7 @@
 """Groups of messages, and how the queues went, on both databases and over HTTP."""
 
+import csv
+import io
 from dataclasses import replace
 
 import pytest
@@ -97,3 +99,20 @@ def test_wrong_questions_are_refused(mail: MailSystem, asked: str) -> None:
     answer = mail.http.get(f"/api/v1/queue/{asked}")
 
     assert (answer.status_code, answer.json()["success"]) == (400, False)
+
+
+@pytest.mark.parametrize("backend", ["sqlite"], indirect=True)
+def test_the_list_is_taken_away_as_a_table(mail: MailSystem) -> None:
+    first = mail.exim.submit("a@defer.test", "b@defer.test", subject='=HYPERLINK("x")')
+    second = mail.exim.submit("c@defer.test", sender="other@y.test")
+    mail.wait_for(first, second)
+
+    answer = mail.http.get("/api/v1/queue/export", params={"sender": "a@x.test"})
+    wrong = mail.http.get("/api/v1/queue/export", params={"size_min": "-1"})
+
+    [row] = list(csv.DictReader(io.StringIO(answer.text)))
+    assert (row["id"], row["recipients"]) == (first, "a@defer.test b@defer.test")
+    assert row["subject"] == '\'=HYPERLINK("x")'
+    assert answer.headers["X-Total-Count"] == "1"
+    assert "mail-queue.csv" in answer.headers["Content-Disposition"]
+    assert (wrong.status_code, wrong.json()["success"]) == (400, False)
