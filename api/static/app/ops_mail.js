@@ -219,6 +219,7 @@ function List() {
     <//>
     <p class="acts">
       <span>${text("mail.page", { page: number(meta.page), pages: number(meta.total_pages), n: number(meta.total) })}</span>
+      <a href=${`/api/v1/queue/export?${asked.value}`} download>${text("mail.table")}</a>
       ${meta.page > 1 && html`<button type="button" class="copy" onClick=${() => look({ page: String(meta.page - 1) })}>${text("mail.before")}</button>`}
       ${meta.page < meta.total_pages && html`<button type="button" class="copy" onClick=${() => look({ page: String(meta.page + 1) })}>${text("mail.after")}</button>`}
     </p>
