@@ -12,6 +12,7 @@ from models.tickets.acting import Acting
 from models.tickets.desks import Hall, read_edition, read_hall
 from models.tickets.facts import Done
 from models.tickets.kiosk import Issued
+from models.tickets.looks import SharedLook
 from models.tickets.moves import Moved, Scene
 from models.tickets.refusals import CounterNotFoundError, TicketNotFoundError
 from models.tickets.rules import Branch, Counter, Move, NewTicket, PrintState, Ticket
@@ -29,6 +30,7 @@ class TicketService:
         self._database: Final = database
         self._turnstile: Final = turnstile
         self._hall: Hall | None = None
+        self._looks: Final = SharedLook(self._look)
 
     async def issue(self, new: NewTicket, *, branch_id: int | None = None, now_ms: int) -> Issued:
         """Hand out a ticket with a number that nobody else has.
@@ -65,6 +67,9 @@ class TicketService:
 
     async def hall(self, *, now_ms: int) -> Hall:
         """Return every counter with everybody at it, as it is now."""
+        return await self._looks.ask(now_ms=now_ms)
+
+    async def _look(self, now_ms: int) -> Hall:
         known = self._hall
         if known is not None:
             edition = await self._database.read(
