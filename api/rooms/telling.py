@@ -107,7 +107,12 @@ class Teller:
             return
         token = listener.visitor.token
         try:
-            self._note(listener, await self._service.beat(listener.room_id, token))
+            found = await self._service.beat(listener.room_id, token)
+            if found.admitted is None and found.visitor.token == token:
+                # Where it stands now is told in the next round, which looks for what was not told.
+                listener.visitor = found.visitor
+            else:
+                self._note(listener, found)
         except UnavailableError:
             raise
         except StanchionError as error:

@@ -143,3 +143,23 @@ async def test_who_listens_hears_nothing_of_a_room_made_again(venue: Venue) -> N
     await venue.rooms.create(WAITS, ACTOR, now_ms=now_ms() + 1)
 
     assert await venue.until_told(ear, "expired") == {"reason": "token_expired"}
+
+
+async def test_a_sign_of_life_hides_no_step_from_its_visitor(venue: Venue) -> None:
+    first, second = [
+        (await venue.service.join("sale", Joining(address=f"2001:db8:{n}::", metadata={})))
+        for n in (1, 2)
+    ]
+    ear = Ear()
+    listener = await venue.teller.welcome("sale", second.whereabouts.visitor.token)
+    venue.teller.enter(listener, ear)
+    assert ear.heard[-1][1]["position"] == 2
+
+    await venue.service.leave("sale", first.whereabouts.visitor.token)
+    await venue.teller.beat(listener)  # before the round in which the step is told
+
+    with telling(venue.teller):
+        async with asyncio.timeout(10):
+            while ear.heard[-1][1]["position"] != 1:
+                ear.news.clear()
+                await ear.news.wait()
