@@ -136,7 +136,8 @@ def test_who_left_while_the_page_looked_is_not_there(
         route.continue_()
 
     page.route(f"**/app/tickets/{first['id']}", leave)
-    hall.move(first, "called")  # by somebody else; the page asks who that is
+    with page.expect_request_finished(lambda asked: asked.url.endswith(f"/tickets/{first['id']}")):
+        hall.move(first, "called")  # by somebody else; the page asks who that is
     expect(page.locator(".officer ol.line li")).to_have_count(1)
     expect(page.locator(".stage .number")).to_have_text("Nobody is here")
     page.get_by_role("button", name="Next").click()
