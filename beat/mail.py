@@ -22,6 +22,11 @@ SCHEDULE: Final[dict[str, dict[str, Any]]] = {
         "schedule": 600.0,
         "options": {"queue": "mail", "expires": 600},
     },
+    "mail-forget-operations": {
+        "task": mail.forget_operations.name,
+        "schedule": 600.0,
+        "options": {"queue": "mail", "expires": 600},
+    },
     "mail-recount": {
         "task": mail.recount.name,
         "schedule": crontab(hour=3, minute=41),

@@ -131,6 +131,10 @@ class Settings:
     mail_ids_max: Annotated[int, Meta(ge=1, le=10_000)] = 1_000
     mail_answer_s: Annotated[float, Meta(gt=0, le=60)] = 10.0
     mail_export_max: Annotated[int, Meta(ge=1, le=100_000)] = 10_000
+    mail_filter_max: Annotated[int, Meta(ge=1, le=100_000)] = 20_000
+    mail_filter_expires_s: WholeSeconds = 900
+    mail_dialogue_keep_s: WholeSeconds = 86_400
+    mail_operations_keep_s: WholeSeconds = 2_592_000
     mail_body_bytes_max: Annotated[int, Meta(ge=1_024, le=10_485_760)] = 262_144
     mail_samples_keep_s: WholeSeconds = 2_592_000
     mail_log_keep_s: WholeSeconds = 2_592_000

@@ -7,7 +7,8 @@ import structlog
 
 from models.clock import now_ms
 from models.errors import UnavailableError
-from models.mail import facts, jobs, log_jobs
+from models.mail import dialogue_service, facts, jobs, log_jobs
+from models.mail.dialogues import Piece
 from models.mail.log_batches import LogBatch
 from models.mail.operations import Order
 from models.mail.rules import Batch, Outcome, task_queue_of
@@ -18,6 +19,7 @@ ACT: Final = "mail_host.act"
 _encode: Final = msgspec.json.Encoder().encode
 _decode_outcomes: Final = msgspec.json.Decoder(list[Outcome]).decode
 _decode: Final = msgspec.json.Decoder(Batch).decode
+_decode_pieces: Final = msgspec.json.Decoder(list[Piece]).decode
 _decode_log: Final = msgspec.json.Decoder(LogBatch).decode
 # An answer that comes later than that is asked for again.
 _ANSWER_S: Final = 30.0
@@ -49,6 +51,14 @@ def settle(self: Task, operation_id: str, number: int, told: str) -> None:
     self.wake(jobs.DOMAIN)
     for order in orders:
         send_order(order)
+
+
+@app.task(name="mail.heard", bind=True)
+def heard(self: Task, told: str) -> None:
+    """Pass on what is said in attempts, and keep it for who looks later."""
+    pieces = _decode_pieces(told)
+    dialogue_service.keep(self.redis, pieces, keep_s=self.settings.mail_dialogue_keep_s)
+    self.publish(facts.DOMAIN, [facts.heard(each) for each in pieces])
 
 
 @app.task(name="mail.letter", bind=True)
@@ -93,6 +103,16 @@ def recount(self: Task) -> None:
     """Compare the counters of the index with the index."""
     for host, messages in jobs.recount(self.database).items():
         _log.error("mail_miscounted", host=host, messages=messages)
+
+
+@app.task(name="mail.forget_operations", bind=True)
+def forget_operations(self: Task) -> None:
+    """Delete what came of operations long ago."""
+    gone = jobs.forget_operations(
+        self.database, keep_ms=self.settings.mail_operations_keep_s * 1000, now_ms=now_ms()
+    )
+    if gone:
+        _log.info("mail_operations_forgotten", operations=gone)
 
 
 @app.task(name="mail.sample", bind=True)

@@ -12,6 +12,8 @@ import structlog
 from celery import signals
 
 from models.clock import now_ms
+from models.mail.dialogue_telling import DialogueTeller
+from models.mail.dialogues import Piece
 from models.mail.doing import Doer
 from models.mail.exim import Exim, EximError
 from models.mail.letters import read_letter
@@ -45,6 +47,7 @@ class MailHost:
         self._thread: threading.Thread | None = None
         self._teller: Teller | None = None
         self._log_teller: LogTeller | None = None
+        self._dialogues: DialogueTeller | None = None
         self.name = ""
         self.exim: Exim | None = None
         self.doer: Doer | None = None
@@ -53,7 +56,8 @@ class MailHost:
         """Say which host this is and how its Exim is run."""
         self.name = name
         self.exim = Exim(command)
-        self.doer = Doer(self.exim, clock=now_ms)
+        self._dialogues = DialogueTeller(name, send=_send_dialogues)
+        self.doer = Doer(self.exim, clock=now_ms, listener=self._dialogues)
 
     def start(self) -> None:
         """Begin to watch, if this process serves a mail host."""
@@ -61,12 +65,17 @@ class MailHost:
             self._thread = threading.Thread(target=self._run, name="mail-watcher", daemon=True)
             self._thread.start()
             threading.Thread(target=self._run_log, name="mail-log", daemon=True).start()
+            assert self._dialogues is not None
+            tell = self._dialogues.run
+            threading.Thread(target=tell, name="mail-dialogues", daemon=True).start()
 
     def stop(self) -> None:
         """End the watching."""
         self._stopping.set()
         if self.doer is not None:
             self.doer.close()
+        if self._dialogues is not None:
+            self._dialogues.stop()
         if self._teller is not None:
             self._teller.wake()
         if self._log_teller is not None:
@@ -175,6 +184,11 @@ def _send_log(batch: LogBatch) -> None:
     send("mail.log", (told,), queue="mail", expires_s=_BATCH_EXPIRES_S)
 
 
+def _send_dialogues(pieces: Sequence[Piece]) -> None:
+    told = _ENCODER.encode(pieces).decode()
+    send("mail.heard", (told,), queue="mail", expires_s=_ANSWER_EXPIRES_S)
+
+
 mail_host: Final = MailHost()
 
 
@@ -218,6 +232,8 @@ def act(_self: Task, told: str) -> None:
         _log.error("mail_order_astray", host=order.chunk.host)
         return
     found = mail_host.doer.do(order)
+    if found is None:  # it is being carried out, and whoever does that tells
+        return
     chunk = order.chunk
     outcomes = _ENCODER.encode(found).decode()
     send("mail.settle", (chunk.operation_id, chunk.number, outcomes), queue="mail")

@@ -260,13 +260,17 @@ TABLE: Final[tuple[Row, ...]] = (
         methods=("POST",),
         who=Who(roles=(Role.ADMIN, Role.OPERATOR)),
     ),
+    # What makes somebody a recipient or takes somebody off cannot be taken back either.
+    Row(
+        paths=(
+            *("/api/v1/queue/actions/bounce", "/api/v1/queue/*/bounce"),
+            *("/api/v1/queue/*/recipients", "/api/v1/queue/*/sender"),
+        ),
+        who=Who(roles=(Role.ADMIN,)),
+    ),
     Row(paths=("/api/v1/queue/search", "/api/v1/logs/search"), methods=("POST",), who=_MAIL_READ),
     # Letters are between others: who only looks after the queue reads none.
-    Row(
-        paths=("/api/v1/messages/*/content",),
-        methods=_READ,
-        who=Who(roles=(Role.ADMIN, Role.OPERATOR)),
-    ),
+    Row(paths=("/api/v1/messages/*/content",), methods=_READ, who=Who(roles=(Role.ADMIN,))),
     Row(
         paths=("/api/v1/messages/*/notes", "/api/v1/messages/*/tags"),
         methods=("POST", "PUT", "DELETE"),

@@ -6,61 +6,39 @@ from http import HTTPStatus
 from typing import Final, Literal
 
 from falcon.asgi import Request, Response
-from msgspec import Struct
 
 from api.auth.callers import actor_of, caller_of
 from api.auth.errors import ForbiddenRoleError
 from api.caller import Proxies
 from api.mail.bodies import MailError, encode
+from api.mail.outcomes import (
+    BULK_ACTIONS,
+    BULK_NAMES,
+    EVENT_NAMES,
+    NAMES,
+    MailBulkAnswer,
+    MailBulkResult,
+    MailFailure,
+    MailOperationAnswer,
+    MailResultAnswer,
+    operation_answer,
+    result_of,
+)
 from api.mail.queries import MailHostQuery
 from api.mail.queue import INVALID, NO_MESSAGE, REFUSALS, USERS
 from api.operations import Answer, operation
 from api.reading import Body
-from models.clock import iso_utc
 from models.errors import InvalidError
 from models.events import Event
 from models.mail import facts
 from models.mail.acts import Acts
-from models.mail.operations import Report, Settled
-from models.mail.rules import GOOD, Action, MessageNotFoundError, Result, check_message_id
+from models.mail.operations import Report
+from models.mail.rules import Action, MessageNotFoundError, Result, check_message_id
 from models.people.rules import Role
 
 _AWAY: Final = Answer(description="A mail host shows no life; nothing was sent", body=MailError)
 _LATE: Final = Answer(description="A mail host did not answer in time", body=MailError)
-_BULK_ACTIONS: Final = {
-    "deliver": Action.DELIVER,
-    "freeze": Action.FREEZE,
-    "thaw": Action.THAW,
-    "delete": Action.REMOVE,
-}
-# The words of the contract for an action on one message, and in the audit log.
-_NAMES: Final = {
-    Action.DELIVER: "deliver_now",
-    Action.FREEZE: "freeze",
-    Action.THAW: "thaw",
-    Action.REMOVE: "delete",
-}
-_BULK_NAMES: Final = {action: name for name, action in _BULK_ACTIONS.items()}
-_DONE: Final = {
-    Action.DELIVER: "Delivery attempt initiated",
-    Action.FREEZE: "Message frozen successfully",
-    Action.THAW: "Message thawed successfully",
-    Action.REMOVE: "Message deleted successfully",
-}
-_ALREADY: Final = {
-    Action.DELIVER: "Delivery attempt initiated",
-    Action.FREEZE: "Message is already frozen",
-    Action.THAW: "Message is not frozen",
-    Action.REMOVE: "Message had left the queue already",
-}
-_FAILED: Final = {
-    Result.GONE: "Message not found",
-    Result.LOCKED: "Message is being delivered",
-    Result.BROKEN: "Message cannot be read",
-    Result.DENIED: "Permission denied",
-    Result.SILENT: "Exim gave no answer",
-    Result.CANCELLED: "Called off before it began",
-}
+_FINAL: Final = frozenset({Action.REMOVE, Action.BOUNCE})
 
 
 class MailActionBody(Body, frozen=True, kw_only=True):
@@ -74,78 +52,12 @@ class MailActionBody(Body, frozen=True, kw_only=True):
 class MailBulkBody(Body, frozen=True, kw_only=True):
     """What to do with which messages."""
 
-    operation: Literal["deliver", "freeze", "thaw", "delete"]
+    operation: Literal["deliver", "freeze", "thaw", "delete", "bounce"]
     message_ids: tuple[str, ...] = ()
     host: str | None = None
 
 
-class MailResult(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What came of one message."""
-
-    success: bool
-    message_id: str
-    operation: str
-    message: str
-    error: str = ""
-
-
-class MailResultAnswer(Struct, frozen=True, kw_only=True):
-    """What came of the message; `data` is a list of them for many."""
-
-    success: bool = True
-    data: MailResult
-
-
-class MailFailure(Struct, frozen=True, kw_only=True):
-    """The message is there and nothing was done to it; `data` says why."""
-
-    success: bool = False
-    error: str
-    data: MailResult
-
-
-class MailBulkResult(Struct, frozen=True, kw_only=True):
-    """What came of each message."""
-
-    total_messages: int
-    successful_count: int
-    failed_count: int
-    operation: str
-    results: list[MailResult]
-
-
-class MailBulkAnswer(Struct, frozen=True, kw_only=True):
-    """What came of many messages."""
-
-    success: bool = True
-    data: MailBulkResult
-
-
-class MailOperation(Struct, frozen=True, kw_only=True):
-    """How far an operation is, and what came of its messages so far."""
-
-    id: str
-    operation: str
-    user: str
-    total_messages: int
-    settled_count: int
-    successful_count: int
-    failed_count: int
-    created_at: str
-    expires_at: str
-    finished_at: str | None
-    cancelled_at: str | None
-    results: list[MailResult]
-
-
-class MailOperationAnswer(Struct, frozen=True, kw_only=True):
-    """An operation."""
-
-    success: bool = True
-    data: MailOperation
-
-
-_ANSWERS: Final = {
+ACTING_ANSWERS: Final = {
     200: Answer(
         description="What came of it; for `message_ids` the form of `/api/v1/queue/bulk`",
         body=MailResultAnswer,
@@ -160,7 +72,7 @@ _ANSWERS: Final = {
     **REFUSALS,
 }
 _BULK_ANSWERS: Final = {
-    **_ANSWERS,
+    **ACTING_ANSWERS,
     200: Answer(description="What came of each message", body=MailBulkAnswer),
 }
 
@@ -178,23 +90,37 @@ class ActingRoom:
     now_ms: Callable[[], int]
 
 
-class _ActingResource:
+class ActingResource:
+    """A resource that acts on messages."""
+
     def __init__(self, room: ActingRoom) -> None:
         self.body_bytes_max = room.body_bytes_max
         self._room: Final = room
 
     async def _one(
-        self, req: Request, resp: Response, action: Action, message_id: str, host: str | None
+        self,
+        req: Request,
+        resp: Response,
+        action: Action,
+        message_id: str,
+        host: str | None,
+        *,
+        addresses: Sequence[str] = (),
     ) -> None:
         check_message_id(message_id)
-        report = await self._do(req, action, [message_id], host, audited=f"queue_{_NAMES[action]}")
+        audited = f"queue_{NAMES[action]}"
+        report = await self._do(
+            req, action, [message_id], host, audited=audited, addresses=addresses
+        )
         settled = report.outcomes[message_id]
-        result = _result(message_id, settled, action)
+        result = result_of(message_id, settled, action)
         if settled.outcome.result is Result.GONE:
             raise MessageNotFoundError(message_id)
+        if settled.outcome.result is Result.REFUSED:
+            raise InvalidError({"addresses": settled.outcome.said})
         if result.success:
             now_ms = self._room.now_ms()
-            self._room.tell(facts.acted(_BULK_NAMES[action], message_id, now_ms=now_ms))
+            self._room.tell(facts.acted(EVENT_NAMES[action], message_id, now_ms=now_ms))
             resp.data = encode(MailResultAnswer(data=result))
         else:
             resp.status = HTTPStatus.INTERNAL_SERVER_ERROR
@@ -208,7 +134,7 @@ class _ActingResource:
         message_ids: Sequence[str],
         host: str | None,
     ) -> None:
-        audited = f"queue_bulk_{_BULK_NAMES[action]}"
+        audited = f"queue_bulk_{BULK_NAMES[action]}"
         if not message_ids:
             raise InvalidError({"message_ids": "message_ids is required"})
         if len(message_ids) > self._room.ids_max:
@@ -216,14 +142,14 @@ class _ActingResource:
             raise InvalidError({"message_ids": many})
         report = await self._do(req, action, message_ids, host, audited=audited)
         results = [
-            _result(each, report.outcomes[each], action) for each in dict.fromkeys(message_ids)
+            result_of(each, report.outcomes[each], action) for each in dict.fromkeys(message_ids)
         ]
         good = sum(each.success for each in results)
         done = MailBulkResult(
             total_messages=len(results),
             successful_count=good,
             failed_count=len(results) - good,
-            operation=_BULK_NAMES[action],
+            operation=BULK_NAMES[action],
             results=results,
         )
         if good:
@@ -240,6 +166,7 @@ class _ActingResource:
         host: str | None,
         *,
         audited: str,
+        addresses: Sequence[str] = (),
     ) -> Report:
         room = self._room
         report = await room.acts.act(
@@ -247,6 +174,7 @@ class _ActingResource:
             message_ids,
             actor_of(req, room.proxies),
             audited=audited,
+            addresses=addresses,
             host=host,
             expires_ms=int(room.answer_s * 1000),
             now_ms=room.now_ms(),
@@ -264,7 +192,7 @@ class _ActingResource:
             await self._many(req, resp, action, body.message_ids or [], body.host)
 
 
-class ActionResource(_ActingResource):
+class ActionResource(ActingResource):
     """`/api/v1/queue/actions/{action}`."""
 
     def __init__(self, room: ActingRoom, action: Action) -> None:
@@ -272,10 +200,10 @@ class ActionResource(_ActingResource):
         self._action: Final = action
 
     @operation(
-        "Deliver, freeze or thaw messages",
+        "Act on messages",
         body=MailActionBody,
         body_example={"message_id": "1xUNcV-0005ay-0d"},
-        answers=_ANSWERS,
+        answers=ACTING_ANSWERS,
         security=USERS,
     )
     async def on_post(self, req: Request, resp: Response, *, body: MailActionBody) -> None:
@@ -286,14 +214,21 @@ class ActionResource(_ActingResource):
         await self._body(req, resp, self._action, body)
 
 
-class DeletingResource(_ActingResource):
+def check_may(req: Request, action: Action) -> None:
+    """Raise ForbiddenRoleError unless the caller may do what cannot be taken back."""
+    user = caller_of(req).user
+    if action in _FINAL and (user is None or user.role is not Role.ADMIN):
+        raise ForbiddenRoleError(user.role.value if user else "")
+
+
+class DeletingResource(ActingResource):
     """`DELETE /api/v1/queue`, beside the list."""
 
     @operation(
         "Delete messages",
         body=MailActionBody,
         body_example={"message_ids": ["1xUNcV-0005ay-0d"]},
-        answers=_ANSWERS,
+        answers=ACTING_ANSWERS,
         security=USERS,
     )
     async def on_delete(self, req: Request, resp: Response, *, body: MailActionBody) -> None:
@@ -301,7 +236,7 @@ class DeletingResource(_ActingResource):
         await self._body(req, resp, Action.REMOVE, body)
 
 
-class BulkResource(_ActingResource):
+class BulkResource(ActingResource):
     """`/api/v1/queue/bulk`."""
 
     @operation(
@@ -312,15 +247,13 @@ class BulkResource(_ActingResource):
         security=USERS,
     )
     async def on_post(self, req: Request, resp: Response, *, body: MailBulkBody) -> None:
-        """Act on many messages; only an admin deletes."""
-        action = _BULK_ACTIONS[body.operation]
-        user = caller_of(req).user
-        if action is Action.REMOVE and (user is None or user.role is not Role.ADMIN):
-            raise ForbiddenRoleError(user.role.value if user else "")
+        """Act on many messages; only an admin deletes or sends back."""
+        action = BULK_ACTIONS[body.operation]
+        check_may(req, action)
         await self._many(req, resp, action, body.message_ids, body.host)
 
 
-class OneActionResource(_ActingResource):
+class OneActionResource(ActingResource):
     """`/api/v1/queue/{message_id}/{action}`."""
 
     def __init__(self, room: ActingRoom, action: Action) -> None:
@@ -328,9 +261,9 @@ class OneActionResource(_ActingResource):
         self._action: Final = action
 
     @operation(
-        "Deliver, freeze or thaw a message",
+        "Act on a message",
         query=MailHostQuery,
-        answers=_ANSWERS,
+        answers=ACTING_ANSWERS,
         security=USERS,
     )
     async def on_post(
@@ -340,10 +273,10 @@ class OneActionResource(_ActingResource):
         await self._one(req, resp, self._action, message_id, query.host)
 
 
-class OneDeletingResource(_ActingResource):
+class OneDeletingResource(ActingResource):
     """`DELETE /api/v1/queue/{message_id}`, beside the message."""
 
-    @operation("Delete a message", query=MailHostQuery, answers=_ANSWERS, security=USERS)
+    @operation("Delete a message", query=MailHostQuery, answers=ACTING_ANSWERS, security=USERS)
     async def on_delete(
         self, req: Request, resp: Response, message_id: str, *, query: MailHostQuery
     ) -> None:
@@ -351,7 +284,7 @@ class OneDeletingResource(_ActingResource):
         await self._one(req, resp, Action.REMOVE, message_id, query.host)
 
 
-class OperationResource(_ActingResource):
+class OperationResource(ActingResource):
     """`/api/v1/queue/operations/{operation_id}`."""
 
     @operation(
@@ -365,10 +298,10 @@ class OperationResource(_ActingResource):
     )
     async def on_get(self, _req: Request, resp: Response, operation_id: str) -> None:
         """Return how far an operation is, and what came of its messages so far."""
-        resp.data = encode(_operation(await self._room.acts.report(operation_id)))
+        resp.data = encode(operation_answer(await self._room.acts.report(operation_id)))
 
 
-class CancelResource(_ActingResource):
+class CancelResource(ActingResource):
     """`/api/v1/queue/operations/{operation_id}/cancel`."""
 
     @operation(
@@ -383,48 +316,4 @@ class CancelResource(_ActingResource):
     async def on_post(self, _req: Request, resp: Response, operation_id: str) -> None:
         """Call off what has not been sent to a host; what a host has begun is finished."""
         report = await self._room.acts.cancel(operation_id, now_ms=self._room.now_ms())
-        resp.data = encode(_operation(report))
-
-
-def _result(message_id: str, settled: Settled, action: Action) -> MailResult:
-    outcome = settled.outcome
-    is_good = outcome.result in GOOD
-    if is_good:
-        words = _DONE if outcome.result is Result.DONE else _ALREADY
-        message = words[action]
-    else:
-        message = outcome.said or f"message {message_id}: {outcome.result.value}"
-    return MailResult(
-        success=is_good,
-        message_id=message_id,
-        operation=_NAMES[action],
-        message=message,
-        error="" if is_good else _FAILED[outcome.result],
-    )
-
-
-def _operation(report: Report) -> MailOperationAnswer:
-    made = report.operation
-    return MailOperationAnswer(
-        data=MailOperation(
-            id=made.id,
-            operation=_BULK_NAMES[made.action],
-            user=made.actor,
-            total_messages=made.messages,
-            settled_count=made.settled,
-            successful_count=made.succeeded,
-            failed_count=made.settled - made.succeeded,
-            created_at=iso_utc(made.created_at_ms),
-            expires_at=iso_utc(made.expires_at_ms),
-            finished_at=_moment(made.finished_at_ms),
-            cancelled_at=_moment(made.cancelled_at_ms),
-            results=[
-                _result(message_id, settled, made.action)
-                for message_id, settled in report.outcomes.items()
-            ],
-        )
-    )
-
-
-def _moment(at_ms: int | None) -> str | None:
-    return None if at_ms is None else iso_utc(at_ms)
+        resp.data = encode(operation_answer(report))

@@ -16,12 +16,14 @@ from api.live.channel import Channel
 from api.live.limits import LiveLimits
 from api.live.rights import Rights
 from api.live.tail import StreamTail
-from api.mail import acting, logs, notes, numbers, queue, reports, traces
+from api.mail import acting, editing, logs, notes, numbers, queue, reports, traces
 from api.mail.acting import ActingRoom
+from api.mail.dialogues import DialogueResource
 from api.mail.exports import ExportResource
 from api.mail.letters import ContentResource, LetterRoom, WholeMessageResource
 from api.mail.live import MailListeners, MailSocket, mail_channel
 from api.mail.logs import LogRoom
+from api.mail.matching import MatchingResource
 from api.mail.notes import NoteRoom
 from api.mail.queue import Room
 from api.mail.reports import ReportRoom
@@ -29,9 +31,11 @@ from models.database import Database
 from models.errors import UnavailableError
 from models.events import Publisher
 from models.mail.acts import Acts
+from models.mail.dialogue_service import DialogueService
 from models.mail.facts import DOMAIN
 from models.mail.letter_service import LetterService
 from models.mail.log_service import LogService
+from models.mail.mass_acts import MassActs
 from models.mail.note_service import NoteService
 from models.mail.operations import Order
 from models.mail.report_service import ReportService
@@ -45,7 +49,7 @@ _MESSAGES: Final = "/api/v1/messages"
 _REPORTS: Final = "/api/v1/reports"
 _ACT: Final = "mail_host.act"
 _READ: Final = "mail_host.read"
-_ACTIONS: Final = (Action.DELIVER, Action.FREEZE, Action.THAW)
+_ACTIONS: Final = (Action.DELIVER, Action.FREEZE, Action.THAW, Action.BOUNCE)
 _encode: Final = msgspec.json.Encoder().encode
 
 _log = structlog.stdlib.get_logger(__name__)
@@ -83,6 +87,9 @@ class Mail:
         self._sender: Final = TaskSender()
         self._now_ms: Final = now_ms
         self._acts: Final = Acts(database, send=self._send)
+        self._mass: Final = MassActs(database, self._acts, messages_max=settings.mail_filter_max)
+        self._mass_expires_s: Final = settings.mail_filter_expires_s
+        self._dialogues: Final = DialogueService(client_for_waiting)
         self._listener: Final = WakeListener(client_for_waiting, DOMAIN, "api", self._acts.wake)
         self.service: Final = MailService(database)
         self._room: Final = Room(
@@ -143,6 +150,9 @@ class Mail:
             (f"{_PATH}/operations/{{operation_id}}/cancel", acting.CancelResource(acts)),
             (f"{_PATH}/{{message_id}}", MailMessage(self._letters, acts)),
             (f"{_PATH}/{{message_id}}/history", queue.HistoryResource(room)),
+            (f"{_PATH}/{{message_id}}/recipients", editing.RecipientsResource(acts)),
+            (f"{_PATH}/{{message_id}}/sender", editing.SenderResource(acts)),
+            (f"{_PATH}/matching", MatchingResource(acts, self._mass, self._mass_expires_s)),
         ]
         for action in _ACTIONS:
             routes += [
@@ -172,6 +182,7 @@ class Mail:
         room, note_room, at = self._logs, self._notes, f"{_MESSAGES}/{{message_id}}"
         return [
             (f"{at}/content", ContentResource(self._letters)),
+            (f"{at}/dialogue", DialogueResource(self._dialogues)),
             (f"{at}/trace", traces.TraceResource(room)),
             (f"{at}/delivery-trace", traces.DeliveryTraceResource(room)),
             (f"{at}/timeline", traces.TimelineResource(room)),

@@ -4,9 +4,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
+import msgspec
 from falcon.asgi import Request, Response
 from msgspec import Struct
 
+from api.auth.callers import caller_of
 from api.mail.bodies import MailDetailsData, MailError, details_data, encode
 from api.mail.queries import MailHostQuery
 from api.mail.queue import INVALID, NO_MESSAGE, REFUSALS, USERS
@@ -22,6 +24,7 @@ from models.mail.rules import MessageNotFoundError
 from models.mail.service import MailService
 from models.mail.traces import is_attempt
 from models.mail.views import Letter
+from models.people.rules import Role
 
 # A page would rather show what the index knows than wait for a host that is slow.
 _DETAILS_PATIENCE_S: Final = 3.0
@@ -112,11 +115,13 @@ class WholeMessageResource:
         security=USERS,
     )
     async def on_get(
-        self, _req: Request, resp: Response, message_id: str, *, query: MailHostQuery
+        self, req: Request, resp: Response, message_id: str, *, query: MailHostQuery
     ) -> None:
         """Return a message; `host` is needed only if several hosts have one of this id.
 
-        Headers and preview are read on its host; while that is silent, the rest is answered.
+        Headers and preview are read on its host; while that is silent, the rest is answered. The
+        preview is of what the letter says, so it is for those who may read letters: for others it
+        is empty.
         """
         room = self._letter_room
         found = await room.service.get(message_id, host=query.host)
@@ -127,6 +132,9 @@ class WholeMessageResource:
         except UnavailableError:
             pass  # `is_read` says so
         lines = [each for each in await room.logs.of_message(message_id) if each.host == found.host]
+        user = caller_of(req).user
+        if letter is not None and (user is None or user.role is not Role.ADMIN):
+            letter = msgspec.structs.replace(letter, preview="")
         resp.data = encode(MailWholeAnswer(data=_whole(details_data(found), letter, lines)))
 
 

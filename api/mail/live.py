@@ -23,13 +23,14 @@ from api.live.wire import CloseCode, Wire
 from api.mail.log_bodies import entries
 from models.clock import iso_utc
 from models.errors import StanchionError, UnavailableError
-from models.mail.facts import DOMAIN, LOGGED, QUEUE_UPDATE
+from models.mail.facts import DOMAIN, HEARD, LOGGED, QUEUE_UPDATE
 from models.mail.log_service import LogService
 from models.mail.log_views import LogFilter
 
 QUEUE: Final = "/api/v1/queue"
 LOG_TAIL: Final = "/api/v1/logs/tail"
 DASHBOARD: Final = "/api/v1/dashboard"
+DIALOGUE: Final = "/api/v1/messages/{message_id}/dialogue"
 _ENDPOINTS_MAX: Final = 32
 _ENDPOINT_CHARACTERS_MAX: Final = 200
 _DASHBOARD_EVERY_S: Final = 30.0
@@ -105,6 +106,8 @@ class MailListeners:
                 self._tell(QUEUE_UPDATE, each.event.data, of=QUEUE)
             elif each.event.name == LOGGED:
                 self._logged.set()
+            elif each.event.name == HEARD:
+                self._tell_piece(each.event.data)
 
     def lose_place(self) -> None:
         """Tell everybody that something happened which is no longer known."""
@@ -124,6 +127,16 @@ class MailListeners:
             listener.write(plain)
             if of in listener.endpoints:
                 listener.write(subscribed)
+
+    def _tell_piece(self, piece: Mapping[str, object]) -> None:
+        """Tell what is said in an attempt to those who listen to that message."""
+        of = DIALOGUE.format(message_id=piece["message_id"])
+        told = {"type": "subscription_update", "data": piece, "endpoint": of}
+        subscribed = [each for each in self._all if of in each.endpoints]
+        if subscribed:
+            frames = frame(encode_json(told))
+            for listener in subscribed:
+                listener.write(frames)
 
     async def _tell_dashboard(self) -> None:
         while True:

@@ -6,7 +6,7 @@ get lost, so who waits also looks twice a second.
 
 import asyncio
 import uuid
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import Final
 
@@ -26,6 +26,7 @@ from models.mail.operations import (
     Report,
     called_off,
     cut,
+    order_of,
 )
 from models.mail.rules import (
     Action,
@@ -38,9 +39,12 @@ from models.mail.rules import (
     is_message_id,
 )
 from models.mail.statements import lists, operations
-from models.mail.views import HostedMail
+from models.mail.views import HostedMail, Spot
 
 _LOOK_S: Final = 0.5
+# Of an operation on very many messages so many outcomes are shown, those that failed first.
+OUTCOMES_SHOWN_MAX: Final = 1_000
+_OUTCOMES_MAX: Final = 100_000
 SendOrder = Callable[[Order], Awaitable[None]]
 
 
@@ -65,50 +69,48 @@ class Acts:
         actor: Actor,
         *,
         audited: str,
+        addresses: Sequence[str] = (),
         host: str | None = None,
         expires_ms: int,
         now_ms: int,
     ) -> Report:
         """Begin an action; who has no such message is known at once.
 
-        What is known is on disk, and audited under the name `audited`, before anything is sent.
-        Raises InvalidError for a text that is no id, MessageIdTakenError, and HostAwayError,
-        before anything is noted.
+        `addresses` are what an edit takes, and were checked. What is known is on disk, and audited
+        under the name `audited`, before anything is sent. Raises InvalidError for a text that is no
+        id, MessageIdTakenError, and HostAwayError, before anything is noted.
         """
         for number, each in enumerate(message_ids):
             if not is_message_id(each):
                 _check(each, number)
         wanted = tuple(dict.fromkeys(message_ids))
-        made = Operation(
-            id=uuid.uuid4().hex,
-            action=action,
-            actor=actor.name,
-            messages=len(wanted),
-            created_at_ms=now_ms,
-            expires_at_ms=now_ms + expires_ms,
+        made = new_operation(
+            action, actor, len(wanted), addresses=addresses, expires_ms=expires_ms, now_ms=now_ms
         )
 
         def write(connection: Connection) -> tuple[Report, list[Chunk]]:
             known = [each for each in wanted if is_message_id(each)]
-            found = _pick(lists.find(connection, known), host)
-            _check_hosts(connection, found.values(), now_ms)
-            chunks = cut(made.id, [found[each] for each in wanted if each in found])
-            operations.add(connection, made, chunks, due_ms=now_ms + RESEND_MS)
+            found = {
+                name: each.spot for name, each in _pick(lists.find(connection, known), host).items()
+            }
+            chunks = begin(connection, made, [found[each] for each in wanted if each in found])
             unknown = [
                 Outcome(message_id=each, result=Result.GONE, said="unknown id")
                 for each in wanted
                 if each not in found
             ]
             operations.note_outcomes(connection, made.id, "", unknown, now_ms=now_ms)
-            audit.add(connection, actor, *_changes(made, wanted, found, audited), now_ms=now_ms)
-            first = chunks[:CHUNKS_AT_ONCE]
-            operations.note_sent(connection, first, due_ms=now_ms + RESEND_MS)
-            return _report(connection, made.id), first
+            audit.add(connection, actor, *changes(made, wanted, found, audited), now_ms=now_ms)
+            return _report(connection, made.id), chunks
 
         report, first = await self._database.run(write)
-        for chunk in first:
-            await self._send(Order(chunk=chunk, action=action, expires_at_ms=made.expires_at_ms))
+        await self.send(made, first)
         return report
+
+    async def send(self, made: Operation, chunks: Iterable[Chunk]) -> None:
+        """Hand chunks to their hosts; what gets lost is sent again by beat."""
+        for chunk in chunks:
+            await self._send(order_of(made, chunk))
 
     async def wait(self, operation_id: str, *, timeout_s: float) -> Report:
         """Return what came of all messages of an operation.
@@ -122,7 +124,7 @@ class Acts:
         try:
             while True:
                 woken.clear()
-                report = await self.report(operation_id)
+                report = await self.report(operation_id, outcomes_max=_OUTCOMES_MAX)
                 if report.operation.finished_at_ms is not None:
                     return report
                 left_s = deadline - loop.time()
@@ -150,9 +152,11 @@ class Acts:
             await self.cancel(begun.operation.id, now_ms=now_ms())
             raise
 
-    async def report(self, operation_id: str) -> Report:
+    async def report(self, operation_id: str, *, outcomes_max: int = OUTCOMES_SHOWN_MAX) -> Report:
         """Return how far an operation is; raises OperationNotFoundError."""
-        return await self._database.read(lambda connection: _report(connection, operation_id))
+        return await self._database.read(
+            lambda connection: _report(connection, operation_id, outcomes_max=outcomes_max)
+        )
 
     async def cancel(self, operation_id: str, *, now_ms: int) -> Report:
         """Call off what has not been sent; what a host works on is finished.
@@ -170,6 +174,62 @@ class Acts:
             return _report(connection, operation_id)
 
         return await self._database.run(write)
+
+
+def new_operation(
+    action: Action,
+    actor: Actor,
+    messages: int,
+    *,
+    addresses: Sequence[str] = (),
+    expires_ms: int,
+    now_ms: int,
+) -> Operation:
+    """Return an operation that is about to begin."""
+    return Operation(
+        id=uuid.uuid4().hex,
+        action=action,
+        addresses=tuple(addresses),
+        actor=actor.name,
+        messages=messages,
+        created_at_ms=now_ms,
+        expires_at_ms=now_ms + expires_ms,
+    )
+
+
+def begin(connection: Connection, made: Operation, spots: Sequence[Spot]) -> list[Chunk]:
+    """Note an operation and its chunks; return those that are to be sent once this is on disk.
+
+    Raises HostAwayError, before anything is noted.
+    """
+    now_ms = made.created_at_ms
+    _check_hosts(connection, {each.host for each in spots}, now_ms)
+    chunks = cut(made.id, made.action, spots)
+    operations.add(connection, made, chunks, due_ms=now_ms + RESEND_MS)
+    first = chunks[:CHUNKS_AT_ONCE]
+    operations.note_sent(connection, first, due_ms=now_ms + RESEND_MS)
+    return first
+
+
+def changes(
+    made: Operation, wanted: Iterable[str], found: Mapping[str, Spot], audited: str
+) -> list[Change]:
+    """Return what the audit log keeps of an operation: a row for each message."""
+    edit = {"addresses": list(made.addresses)} if made.addresses else {}
+    return [
+        Change(
+            action=audited,
+            target=each,
+            details={
+                "operation": made.action.value,
+                "operation_id": made.id,
+                "message_id": each,
+                "host": found[each].host if each in found else None,
+                **edit,
+            },
+        )
+        for each in wanted
+    ]
 
 
 def _check(text: str, number: int) -> None:
@@ -190,34 +250,18 @@ def _pick(found: Sequence[HostedMail], host: str | None) -> dict[str, HostedMail
     return picked
 
 
-def _check_hosts(connection: Connection, found: Iterable[HostedMail], now_ms: int) -> None:
+def _check_hosts(connection: Connection, wanted: set[str], now_ms: int) -> None:
     """Raise HostAwayError for the first host that shows no life."""
-    wanted = {each.host for each in found}
     for each in lists.hosts(connection):
         if each.name in wanted and not each.is_alive(now_ms=now_ms):
             raise HostAwayError(each.name)
 
 
-def _changes(
-    made: Operation, wanted: Sequence[str], found: dict[str, HostedMail], audited: str
-) -> list[Change]:
-    return [
-        Change(
-            action=audited,
-            target=each,
-            details={
-                "operation": made.action.value,
-                "operation_id": made.id,
-                "message_id": each,
-                "host": found[each].host if each in found else None,
-            },
-        )
-        for each in wanted
-    ]
-
-
-def _report(connection: Connection, operation_id: str) -> Report:
+def _report(
+    connection: Connection, operation_id: str, *, outcomes_max: int = _OUTCOMES_MAX
+) -> Report:
     operation = operations.read(connection, operation_id)
     if operation is None:
         raise OperationNotFoundError(operation_id)
-    return Report(operation=operation, outcomes=operations.outcomes(connection, operation_id))
+    found = operations.outcomes(connection, operation_id, count=outcomes_max)
+    return Report(operation=operation, outcomes=found)

@@ -1,8 +1,4 @@
-"""Every word said to Exim: argument lists, no shell, a clean environment, and a deadline.
-
-Exim's exit code says little (one unknown id among a thousand makes it 1), so each id's outcome is
-read from the line that names it. Source: Exim 4.96 and 4.98.2, run.
-"""
+"""Every word said to Exim: argument lists, no shell, a clean environment, and a deadline."""
 
 import contextlib
 import os
@@ -10,54 +6,36 @@ import re
 import shutil
 import signal
 import subprocess  # noqa: TID251  # this is mail's edge to Exim
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Final
 
 from models.errors import UnavailableError
+from models.mail.exim_answers import Listed, parse_listing, read_outcomes, read_start
 from models.mail.program import PATH
 from models.mail.retry_hints import HINTS_MAX, RetryHint, parse_hints
-from models.mail.rules import Action, Outcome, Result, is_message_id
+from models.mail.rules import Action, Outcome, Result, check_address, is_message_id
 
 _ENVIRONMENT: Final = {"LC_ALL": "C", "PATH": PATH}
 # A batch of 250 takes a sixth of a second; a disk that is busy may need much longer.
 _TIMEOUT_S: Final = 60.0
 IDS_AT_ONCE_MAX: Final = 250
-_SAID_CHARACTERS_MAX: Final = 500
+_REASON_CHARACTERS_MAX: Final = 500
+_GONE_S: Final = 5.0
 
 _OPTIONS: Final[Mapping[Action, str]] = {
     Action.FREEZE: "-Mf",
     Action.THAW: "-Mt",
     Action.REMOVE: "-Mrm",
 }
-_NAMED: Final = re.compile(
-    r"(?<![0-9A-Za-z-])"
-    r"([0-9A-Za-z]{6}-(?:[0-9A-Za-z]{6}-[0-9A-Za-z]{2}|[0-9A-Za-z]{11}-[0-9A-Za-z]{4}))"
-    r"(?:-[HDJ])?(?![0-9A-Za-z-])"
-)
-# What a line says of the id in it; the first that fits.
-_WORDS: Final[Sequence[tuple[str, Result]]] = (
-    ("is now frozen", Result.DONE),
-    ("is already frozen", Result.ALREADY),
-    ("is no longer frozen", Result.DONE),
-    ("is not frozen", Result.ALREADY),
-    ("has been removed or did not exist", Result.GONE),
-    ("has been removed", Result.DONE),
-    ("has been modified", Result.DONE),
-    ("does not exist", Result.GONE),
-    ("No such file or directory", Result.GONE),
-    ("is locked", Result.LOCKED),
-    ("Spool format error", Result.BROKEN),
-    ("Spool read error", Result.BROKEN),
-)
-_DENIED: Final = ("Permission denied", "permission denied")
-# What Exim says before anything is known of an attempt.
-_PRELUDE: Final = re.compile(r"(?:delivering \S+|LOG: .*|exim user lost privilege.*|\s*)\Z")
-_LISTED: Final = re.compile(
-    r"^ {0,2}\d+[mhd] +[\d.]*[KM]? ([0-9A-Za-z-]{16}|[0-9A-Za-z-]{23}) <(.*)>"
-    r"(?: \(.*\))?( \*\*\* frozen \*\*\*)?$"
-)
-_RECIPIENT: Final = re.compile(r"^ {8}([D ]) (.+)$")
+_ATTEMPTS: Final[Mapping[Action, str]] = {Action.DELIVER: "-M", Action.BOUNCE: "-Mg"}
+_EDITS: Final[Mapping[Action, str]] = {
+    Action.ADD_RECIPIENTS: "-Mar",
+    Action.DROP_RECIPIENTS: "-Mmd",
+    Action.CHANGE_SENDER: "-Mes",
+}
+# Nobody else is named in an edit: `-Mmad` takes no address.
+_DROP_ALL: Final = "-Mmad"
 
 
 class EximError(UnavailableError):
@@ -85,17 +63,6 @@ class Places:
         if self.logs:
             return self.logs[0]
         return f"{self.spool}/log/%slog" if self.writes_log else ""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Listed:
-    """A message as `exim -bp` shows it."""
-
-    message_id: str
-    sender: str
-    is_frozen: bool
-    recipients: tuple[str, ...]
-    delivered: tuple[str, ...]
 
 
 class Exim:
@@ -172,30 +139,72 @@ class Exim:
         said = self._run(*_of_queue(queue), _OPTIONS[action], *message_ids)
         return read_outcomes(message_ids, said.out.splitlines(), said.err)
 
-    def deliver(
+    def edit(
+        self, action: Action, message_id: str, addresses: Sequence[str], *, queue: str = ""
+    ) -> Outcome:
+        """Change the envelope of one message; it stays as it was unless all addresses are good.
+
+        These commands would take options behind the id, so addresses stand in angle brackets.
+        """
+        assert is_message_id(message_id)
+        option = _EDITS[action]
+        if action is Action.DROP_RECIPIENTS and not addresses:
+            option = _DROP_ALL
+        elif action is Action.CHANGE_SENDER and not addresses:
+            addresses = [""]
+        elif action is Action.ADD_RECIPIENTS:
+            there = self.recipients(message_id, queue=queue)
+            # What was carried out before must not make somebody a recipient twice.
+            addresses = [each for each in addresses if each.casefold() not in there]
+            if there and not addresses:
+                return Outcome(message_id=message_id, result=Result.ALREADY)
+        for each in addresses:
+            if each:
+                check_address(each, field="addresses")
+        bracketed = [f"<{each}>" for each in addresses]
+        said = self._run(*_of_queue(queue), option, message_id, *bracketed)
+        [outcome] = read_outcomes([message_id], said.out.splitlines(), said.err)
+        if outcome.result is Result.REFUSED:
+            return replace(outcome, said=said.reason_for(message_id))
+        return outcome
+
+    def recipients(self, message_id: str, *, queue: str = "") -> frozenset[str]:
+        """Return whom a message is to, delivered or not, in small letters; empty: it is gone."""
+        assert is_message_id(message_id)
+        listed = parse_listing(self._run(*_of_queue(queue), "-bpr", message_id).out.splitlines())
+        return frozenset(to.casefold() for each in listed for to in each.recipients)
+
+    def attempt(
         self,
+        action: Action,
         message_id: str,
         *,
         queue: str = "",
         started: Callable[[Outcome], None],
         heard: Callable[[str], None],
     ) -> None:
-        """Try to deliver one message now, and return when the attempt is over.
+        """Try to deliver one message now, or send it back; return when the attempt is over.
 
         `started` is told once, as soon as it is known whether there is an attempt; `heard` gets
         every line of the dialogue. An attempt is never cut short: that could deliver twice.
         """
         assert is_message_id(message_id)
-        process = self._start((*_of_queue(queue), "-v", "-M", message_id), merged=True)
+        arguments = (*_of_queue(queue), "-v", _ATTEMPTS[action], message_id)
+        process = self._start(arguments, merged=True)
         assert process.stdout is not None
         outcome: Outcome | None = None
         with process.stdout as lines:
             for raw in lines:
                 line = _text(raw).rstrip()
                 heard(line)
-                if outcome is None and not _PRELUDE.match(line):
-                    outcome = _started(message_id, line)
-                    started(outcome)
+                if outcome is None:
+                    outcome = read_start(message_id, line)
+                    if outcome is not None:
+                        if action is Action.BOUNCE:
+                            # It is cancelled now, and gone when this process is.
+                            with contextlib.suppress(subprocess.TimeoutExpired):
+                                process.wait(_GONE_S)
+                        started(outcome)
         process.wait()
         if outcome is None:
             started(Outcome(message_id=message_id, result=Result.DONE))
@@ -237,67 +246,10 @@ class _Said:
         """Return what it said last, on one line."""
         return " ".join((self.err or self.out).split())[-200:] or f"exit code {self.code}"
 
-
-def read_outcomes(message_ids: Sequence[str], lines: Iterable[str], err: str = "") -> list[Outcome]:
-    """Return what Exim's lines say of each id, in the order of the ids.
-
-    Of several lines with one id the last decides: `-Mrm` names what it could not read first.
-    """
-    said: dict[str, tuple[Result, str]] = {}
-    loose = [*err.splitlines()]
-    for line in lines:
-        named = _NAMED.search(line)
-        result = next((result for words, result in _WORDS if words in line), None)
-        if named and result:
-            said[named[1]] = result, line.strip()
-        else:
-            loose.append(line)
-    is_denied = any(words in line for line in loose for words in _DENIED)
-    rest = Result.DENIED if is_denied else Result.SILENT
-    words = " ".join(" ".join(loose).split())[:_SAID_CHARACTERS_MAX]
-    found = [(each, *said.get(each, (rest, words))) for each in message_ids]
-    return [Outcome(message_id=each, result=result, said=text) for each, result, text in found]
-
-
-def _started(message_id: str, line: str) -> Outcome:
-    """Return what the first line behind the prelude of a delivery says."""
-    said = line.strip()[:_SAID_CHARACTERS_MAX]
-    if any(words in line for words in _DENIED):
-        result = Result.DENIED
-    elif "is locked" in line:
-        result = Result.LOCKED
-    elif "not found" in line and message_id in line:
-        result = Result.GONE
-    elif "Spool format error" in line or "Spool read error" in line:
-        result = Result.BROKEN
-    else:
-        return Outcome(message_id=message_id, result=Result.DONE)
-    return Outcome(message_id=message_id, result=result, said=said)
-
-
-def parse_listing(lines: Iterable[str]) -> Iterator[Listed]:
-    """Yield the messages of `exim -bp`, whose files could be read."""
-    head: re.Match[str] | None = None
-    recipients: list[tuple[str, str]] = []
-    for line in [*lines, ""]:
-        if not line.strip():
-            if head is not None:
-                yield _listed(head, recipients)
-            head, recipients = None, []
-        elif head is None:
-            head = _LISTED.match(line)
-        elif found := _RECIPIENT.match(line):
-            recipients.append((found[2], found[1]))
-
-
-def _listed(head: re.Match[str], recipients: Sequence[tuple[str, str]]) -> Listed:
-    return Listed(
-        message_id=head[1],
-        sender=head[2],
-        is_frozen=head[3] is not None,
-        recipients=tuple(address for address, _ in recipients),
-        delivered=tuple(address for address, mark in recipients if mark == "D"),
-    )
+    def reason_for(self, message_id: str) -> str:
+        """Return why an edit of a message was refused, on one line."""
+        words = " ".join(self.out.split()).removeprefix(f"Message {message_id} - ")
+        return words[:_REASON_CHARACTERS_MAX]
 
 
 def _of_queue(queue: str) -> tuple[str, ...]:

@@ -3,14 +3,18 @@
 from collections.abc import Sequence
 from typing import Final
 
+import msgspec
+
 from models.clock import iso_utc
 from models.events import Event
+from models.mail.dialogues import Piece
 from models.mail.log_batches import LogBatch
 from models.mail.rules import Batch
 
 DOMAIN: Final = "mail"
 QUEUE_UPDATE: Final = "queue_update"
 LOGGED: Final = "logged"
+HEARD: Final = "dialogue"
 # An event names so many messages at most; a client that has others on its page asks for the list.
 _NAMED_MAX: Final = 100
 
@@ -60,6 +64,11 @@ def changed(batch: Batch, *, now_ms: int) -> list[Event]:
             },
         )
     ]
+
+
+def heard(piece: Piece) -> Event:
+    """Say what was said in an attempt, as a client hears it."""
+    return Event(HEARD, msgspec.to_builtins(piece))
 
 
 def logged(batch: LogBatch) -> list[Event]:

@@ -6,13 +6,15 @@ from typing import Final
 from sqlalchemy import Connection
 
 from models.database import Database
-from models.mail.operations import RESEND_MS, Chunk, Operation, Order, called_off
+from models.mail.operations import RESEND_MS, Order, called_off, order_of
 from models.mail.rules import Applied, Batch, Outcome, Result
 from models.mail.statements import index, lists, operations, samples
 from models.mail.statements.index import Counts
 
 DOMAIN: Final = "mail"
 _DUE_AT_ONCE: Final = 100
+_FORGOTTEN_AT_ONCE: Final = 20
+_ROUNDS_MAX: Final = 40
 
 
 def apply_batch(database: Database, batch: Batch, *, now_ms: int) -> Applied:
@@ -93,11 +95,9 @@ def settle(
         operations.settle(connection, chunk, whole, now_ms=now_ms)
         if operation.cancelled_at_ms is not None:
             return []
-        unsent = [
-            each for each in operations.open_chunks(connection, operation_id) if each.sends == 0
-        ][:1]
+        unsent = operations.unsent_chunks(connection, operation_id, count=1)
         operations.note_sent(connection, unsent, due_ms=now_ms + RESEND_MS)
-        return [_order(operation, each) for each in unsent]
+        return [order_of(operation, each) for each in unsent]
 
 
 def take_due(database: Database, *, now_ms: int) -> list[Order]:
@@ -114,7 +114,7 @@ def take_due(database: Database, *, now_ms: int) -> list[Order]:
                 operations.settle(connection, chunk, called_off(chunk), now_ms=now_ms)
                 continue
             operations.note_sent(connection, [chunk], due_ms=now_ms + RESEND_MS)
-            orders.append(_order(operation, chunk))
+            orders.append(order_of(operation, chunk))
     return orders
 
 
@@ -122,8 +122,21 @@ def _silent(message_id: str) -> Outcome:
     return Outcome(message_id=message_id, result=Result.SILENT, said="the host said nothing")
 
 
-def _order(operation: Operation, chunk: Chunk) -> Order:
-    return Order(chunk=chunk, action=operation.action, expires_at_ms=operation.expires_at_ms)
+def forget_operations(database: Database, *, keep_ms: int, now_ms: int) -> int:
+    """Delete what came of operations that are older than `keep_ms`; return how many they were.
+
+    Each commit is small; what is left over goes the next time.
+    """
+    gone = 0
+    for _ in range(_ROUNDS_MAX):
+        with database.begin() as connection:
+            count = operations.forget(
+                connection, before_ms=now_ms - keep_ms, count=_FORGOTTEN_AT_ONCE
+            )
+        gone += count
+        if count < _FORGOTTEN_AT_ONCE:
+            break
+    return gone
 
 
 def sample(database: Database, *, keep_ms: int, now_ms: int) -> None:

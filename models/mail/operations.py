@@ -6,9 +6,11 @@ from typing import Final
 
 from models.errors import LateError, NotFoundError
 from models.mail.rules import Action, Outcome, Result
-from models.mail.views import HostedMail
+from models.mail.views import HostedMail, Spot
 
 CHUNK_MESSAGES_MAX: Final = 250
+# A bounce is a message of its own, some 20 ms each: a chunk takes no longer than one of the others.
+_BOUNCES_MAX: Final = 25
 # So many chunks of one operation are under way at a time: two to four processes are the fastest.
 CHUNKS_AT_ONCE: Final = 4
 # What was sent and is not settled by then is sent again; that is harmless.
@@ -24,6 +26,7 @@ class Operation:
 
     id: str
     action: Action
+    addresses: tuple[str, ...] = ()  # of an edit
     actor: str
     messages: int
     settled: int = 0
@@ -52,6 +55,7 @@ class Order:
 
     chunk: Chunk
     action: Action
+    addresses: tuple[str, ...] = ()
     expires_at_ms: int
 
 
@@ -69,6 +73,15 @@ class Report:
 
     operation: Operation
     outcomes: dict[str, Settled]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Preview:
+    """What an action on a filter would be done to: how many, some of them, and what confirms it."""
+
+    count: int
+    sample: Sequence[HostedMail]
+    confirm: str
 
 
 class OperationNotFoundError(NotFoundError):
@@ -97,15 +110,26 @@ class OperationLateError(LateError):
         return f"operation {self.operation_id} got no answer in time"
 
 
-def cut(operation_id: str, mails: Sequence[HostedMail]) -> list[Chunk]:
+def order_of(operation: Operation, chunk: Chunk) -> Order:
+    """Return what a host is told about a chunk."""
+    return Order(
+        chunk=chunk,
+        action=operation.action,
+        addresses=operation.addresses,
+        expires_at_ms=operation.expires_at_ms,
+    )
+
+
+def cut(operation_id: str, action: Action, spots: Sequence[Spot]) -> list[Chunk]:
     """Cut messages into chunks of one host and queue each, in their order."""
+    size = _BOUNCES_MAX if action is Action.BOUNCE else CHUNK_MESSAGES_MAX
     places: dict[tuple[str, str], list[str]] = {}
-    for each in mails:
-        places.setdefault((each.host, each.mail.queue), []).append(each.mail.message_id)
+    for host, queue, message_id in spots:
+        places.setdefault((host, queue), []).append(message_id)
     pieces = [
-        (place, ids[first : first + CHUNK_MESSAGES_MAX])
+        (place, ids[first : first + size])
         for place, ids in places.items()
-        for first in range(0, len(ids), CHUNK_MESSAGES_MAX)
+        for first in range(0, len(ids), size)
     ]
     return [
         Chunk(

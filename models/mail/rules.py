@@ -32,6 +32,17 @@ class Action(StrEnum):
     FREEZE = "freeze"
     THAW = "thaw"
     REMOVE = "remove"
+    BOUNCE = "bounce"
+    ADD_RECIPIENTS = "add_recipients"
+    DROP_RECIPIENTS = "drop_recipients"  # marked as delivered; no address: all that are left
+    CHANGE_SENDER = "change_sender"  # no address: the null sender
+
+
+# An attempt is made, whose dialogue can be followed.
+ATTEMPTED: Final = frozenset({Action.DELIVER, Action.BOUNCE})
+# These change the envelope of one message, and take addresses.
+EDITS: Final = frozenset({Action.ADD_RECIPIENTS, Action.DROP_RECIPIENTS, Action.CHANGE_SENDER})
+ADDRESSES_MAX: Final = 100
 
 
 class Result(StrEnum):
@@ -43,6 +54,7 @@ class Result(StrEnum):
     LOCKED = "locked"  # a delivery of it is under way
     BROKEN = "broken"  # its files cannot be read
     DENIED = "denied"  # Exim does not let our user do this
+    REFUSED = "refused"  # an address is none, or is not among the recipients
     SILENT = "silent"  # Exim said nothing about it
     CANCELLED = "cancelled"  # it was called off, or its time was over, before it began
 

@@ -105,6 +105,7 @@ operation: Final = Table(
     metadata,
     Column("id", String(32), primary_key=True),
     Column("action", String(16), nullable=False),
+    Column("addresses", Text, nullable=False, server_default="[]"),  # JSON
     Column("actor", String(255), nullable=False),
     Column("messages", Integer, nullable=False),
     Column("settled", Integer, nullable=False),

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Final
+from typing import Final, NamedTuple
 
 from msgspec import Struct
 
@@ -13,6 +13,14 @@ from models.mail.rules import Mail
 HOST_SILENT_MS_MAX: Final = 10_000
 
 
+class Spot(NamedTuple):
+    """Where a message is: on which host, in which of its queues."""
+
+    host: str
+    queue: str
+    message_id: str
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HostedMail:
     """A message and the host that has it."""
@@ -20,6 +28,11 @@ class HostedMail:
     host: str
     mail: Mail
     next_at_ms: int | None = None  # when the first open recipient is tried; None: no hint tells
+
+    @property
+    def spot(self) -> Spot:
+        """Return where it is."""
+        return Spot(self.host, self.mail.queue, self.mail.message_id)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,6 +1,5 @@
 """What is done to many messages at once, and to which; no I/O, no clock."""
 
-import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
@@ -8,15 +7,13 @@ from typing import Any, Final
 
 import msgspec
 
-from models.errors import ConflictError, InvalidError
+from models.confirmations import ChangedCountError, confirmation_text, read_confirmation
+from models.errors import InvalidError
 from models.events import Arrivals
 from models.messages.filters import MessageFilter
 from models.messages.rules import MessageState
 
-_encode: Final = msgspec.json.Encoder(order="deterministic").encode
 _DUE_MAX_MS: Final = 31_536_000_000
-_DIGEST_CHARACTERS: Final = 16
-_CONFIRM_PARTS: Final = 4
 MOVED_BY_HAND: Final = "moved by hand"
 
 # Nobody holds these and they are not done.
@@ -133,22 +130,13 @@ class Confirmation:
 
     def text(self, act: Act, chosen: MessageFilter) -> str:
         """Return what the client is to bring."""
-        numbers = f"{self.as_of_ms:x}-{self.count:x}-{self.start_ms:x}"
-        return f"{numbers}-{_digest(numbers, act, chosen)}"
+        return confirmation_text((self.as_of_ms, self.count, self.start_ms), act, chosen)
 
 
 def confirmation_of(text: str, act: Act, chosen: MessageFilter) -> Confirmation:
     """Return what was confirmed; raises UnconfirmedError if that was something else."""
-    numbers, _, digest = text.rpartition("-")
-    if digest != _digest(numbers, act, chosen):
-        raise UnconfirmedError
-    as_of_ms, count, start_ms = (int(part, 16) for part in numbers.split("-"))
+    as_of_ms, count, start_ms = read_confirmation(text, 3, act, chosen)
     return Confirmation(as_of_ms=as_of_ms, count=count, start_ms=start_ms)
-
-
-def _digest(numbers: str, act: Act, chosen: MessageFilter) -> str:
-    facts = _encode([numbers, act, chosen])
-    return hashlib.sha256(facts).hexdigest()[:_DIGEST_CHARACTERS]
 
 
 def check_count(act: Act, confirmed: Confirmation, count: int) -> None:
@@ -198,31 +186,3 @@ class Batch:
     ids: list[int] = field(default_factory=list)
     arrived: Arrivals = field(default_factory=dict)
     first_ids: Mapping[str, int] = field(default_factory=dict)
-
-
-class UnconfirmedError(ConflictError):
-    """What the client confirms is not what it asks for now: look again, by a preview."""
-
-    code = "UNCONFIRMED"
-
-    def __str__(self) -> str:
-        return "confirm does not fit this request, expected that of a preview of the same"
-
-
-class ChangedCountError(ConflictError):
-    """It is not as many messages any more as the client saw: look again, by a preview."""
-
-    code = "COUNT_CHANGED"
-
-    def __init__(self, seen: int, count: int) -> None:
-        super().__init__(seen, count)
-        self.seen = seen
-        self.count = count
-
-    def __str__(self) -> str:
-        return f"{self.count} messages fit the filter, expected the {self.seen} of the preview"
-
-    @property
-    def details(self) -> dict[str, str]:
-        """Return what a program may want to know."""
-        return {"seen": str(self.seen), "count": str(self.count)}

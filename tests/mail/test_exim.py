@@ -2,8 +2,10 @@
 
 import pytest
 
-from models.mail.exim import Exim, EximError, parse_listing, read_outcomes
-from models.mail.rules import Action, Outcome, Result
+from models.errors import InvalidError
+from models.mail.exim import Exim, EximError
+from models.mail.exim_answers import parse_listing, read_outcomes
+from models.mail.rules import EDITS, Action, Outcome, Result
 from tests.mail.exim_server import EximServer
 
 A, B, C = "1xUNcV-0005ay-0d", "1xUNiB-0008Vk-2R", "1xUNfI-000000007uB-0PJq"
@@ -105,11 +107,85 @@ def test_attempt_by_hand_leaves_a_frozen_message_thawed(exim: EximServer, progra
     begun: list[Outcome] = []
     dialogue: list[str] = []
 
-    program.deliver(message_id, started=begun.append, heard=dialogue.append)
+    program.attempt(Action.DELIVER, message_id, started=begun.append, heard=dialogue.append)
 
     assert results(begun) == [Result.DONE]
     assert any("== u@defer.test" in line for line in dialogue)
     assert [each.is_frozen for each in program.listing()] == [False]
+
+
+def attempt(program: Exim, action: Action, message_id: str) -> tuple[list[Outcome], list[str]]:
+    begun: list[Outcome] = []
+    dialogue: list[str] = []
+    program.attempt(action, message_id, started=begun.append, heard=dialogue.append)
+    return begun, dialogue
+
+
+def test_a_bounce_goes_to_the_sender_and_the_message_leaves(
+    exim: EximServer, program: Exim
+) -> None:
+    message_id, null = exim.submit("u@defer.test"), exim.submit("u@defer.test", sender="<>")
+
+    begun, dialogue = attempt(program, Action.BOUNCE, message_id)
+
+    assert results(begun) == [Result.DONE]
+    assert "  SMTP>> RCPT TO:<a@x.test>" in dialogue
+    assert exim.message_ids() == {null}
+    assert results(attempt(program, Action.BOUNCE, null)[0]) == [Result.DONE]
+    assert results(attempt(program, Action.BOUNCE, null)[0]) == [Result.GONE]
+    assert f"{message_id} cancelled by" in exim.main_log()
+
+
+def test_an_edit_changes_the_envelope(exim: EximServer, program: Exim) -> None:
+    message_id = exim.submit("u@defer.test", "v@defer.test")
+
+    def edit(action: Action, *addresses: str) -> Result:
+        return program.edit(action, message_id, addresses).result
+
+    assert edit(Action.ADD_RECIPIENTS, "new@far.test", "u@defer.test") is Result.DONE
+    assert edit(Action.ADD_RECIPIENTS, "NEW@far.test") is Result.ALREADY
+    assert edit(Action.DROP_RECIPIENTS, "v@defer.test") is Result.DONE
+    assert edit(Action.CHANGE_SENDER, "b@x.test") is Result.DONE
+    [listed] = program.listing()
+    assert listed.recipients == ("u@defer.test", "v@defer.test", "new@far.test")
+    assert (listed.sender, listed.delivered) == ("b@x.test", ("v@defer.test",))
+
+    assert edit(Action.CHANGE_SENDER) is Result.DONE
+    assert edit(Action.DROP_RECIPIENTS) is Result.DONE
+    [listed] = program.listing()
+    assert (listed.sender, set(listed.delivered)) == ("", set(listed.recipients))
+
+
+def test_an_edit_that_exim_refuses_changes_nothing_and_says_why(
+    exim: EximServer, program: Exim
+) -> None:
+    message_id = exim.submit("u@defer.test")
+
+    refused = program.edit(Action.ADD_RECIPIENTS, message_id, ["good@far.test", "bad@@x.test"])
+    stranger = program.edit(Action.DROP_RECIPIENTS, message_id, ["u@defer.test", "no@far.test"])
+
+    assert (refused.result, stranger.result) == (Result.REFUSED, Result.REFUSED)
+    assert "bad address <bad@@x.test>: domain missing or malformed" in refused.said
+    assert "no@far.test is not a recipient" in stranger.said
+    [listed] = program.listing()
+    assert (listed.recipients, listed.delivered) == (("u@defer.test",), ())
+    assert program.edit(Action.DROP_RECIPIENTS, UNKNOWN, ["a@b.c"]).result is Result.GONE
+    assert program.edit(Action.ADD_RECIPIENTS, UNKNOWN, ["a@b.c"]).result is Result.GONE
+
+
+@pytest.mark.parametrize(
+    "text", ["-C/etc/passwd", "a b@x.test", "a@x.test>", "<a@x.test", "a\nb@x.test", "a\0@x.test"]
+)
+@pytest.mark.parametrize("action", sorted(EDITS))
+def test_no_address_is_taken_for_an_option(
+    exim: EximServer, program: Exim, action: Action, text: str
+) -> None:
+    message_id = exim.submit("u@defer.test")
+
+    with pytest.raises(InvalidError, match="addresses"):
+        program.edit(action, message_id, [text])
+
+    assert exim.message_ids() == {message_id}
 
 
 def test_message_of_a_named_queue_is_found_there(exim: EximServer, program: Exim) -> None:

@@ -139,7 +139,9 @@ def test_who_may_only_look_reads_no_bodies(mail: MailSystem) -> None:
     def statuses(http: httpx.Client) -> int:
         return http.get(f"/api/v1/messages/{message_id}/content").status_code
 
-    with mail.as_user("viewer") as viewer:
-        assert statuses(viewer) == 403
-    with mail.as_user("operator") as operator:
-        assert statuses(operator) == 200
+    for role in ("viewer", "operator"):
+        with mail.as_user(role) as user:
+            assert statuses(user) == 403
+            data = user.get(f"/api/v1/queue/{message_id}").json()["data"]
+            assert (data["is_read"], data["content_preview"]) == (True, "")
+    assert statuses(mail.http) == 200

@@ -9,7 +9,8 @@ import pytest
 
 from models.database import Database
 from models.mail import inotify
-from models.mail.exim import Exim, Listed
+from models.mail.exim import Exim
+from models.mail.exim_answers import Listed
 from models.mail.filters import EVERYTHING
 from models.mail.rules import Action, Status
 from models.mail.service import MailService

@@ -10,15 +10,14 @@ import pytest
 from sqlalchemy import select
 
 from models.audit import Actor, Signature
+from models.confirmations import ChangedCountError, UnconfirmedError
 from models.errors import InvalidError
 from models.messages import jobs, tables
 from models.messages.filters import MessageFilter
 from models.messages.mass import (
     Act,
-    ChangedCountError,
     Done,
     Pace,
-    UnconfirmedError,
     deleting,
     moving,
     redriving,

@@ -9,7 +9,7 @@ from sqlalchemy import ColumnElement, Connection, Row, bindparam, func, select
 from models.mail.filters import MailFilter, SortBy
 from models.mail.rules import Mail, Status
 from models.mail.tables import count, host, message
-from models.mail.views import Host, HostedMail, Totals
+from models.mail.views import Host, HostedMail, Spot, Totals
 
 _decode: Final = msgspec.json.Decoder(tuple[str, ...]).decode
 _ORDERS: Final[dict[SortBy, tuple[ColumnElement[Any], ...]]] = {
@@ -54,6 +54,17 @@ def count_found(connection: Connection, wanted: MailFilter) -> int:
         return int(connection.execute(kept).scalar_one())
     statement = select(func.count()).select_from(message).where(*conditions(wanted))
     return int(connection.execute(statement).scalar_one())
+
+
+def spots(connection: Connection, wanted: MailFilter, *, limit: int) -> list[Spot]:
+    """Return where the messages are that a filter finds, the oldest first."""
+    statement = (
+        select(message.c.host, message.c.queue, message.c.message_id)
+        .where(*conditions(wanted))
+        .order_by(*_ORDERS[SortBy.TIMESTAMP])
+        .limit(limit)
+    )
+    return [Spot(*row) for row in connection.execute(statement)]
 
 
 def totals(connection: Connection, *, of_host: str | None = None) -> Totals:

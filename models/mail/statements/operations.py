@@ -10,14 +10,27 @@ from models.mail.operations import Chunk, Operation, Settled
 from models.mail.rules import GOOD, Action, Outcome, Result
 from models.mail.tables import chunk, operation, outcome
 
-_decode_ids: Final = msgspec.json.Decoder(tuple[str, ...]).decode
+_decode_texts: Final = msgspec.json.Decoder(tuple[str, ...]).decode
 _encode: Final = msgspec.json.Encoder().encode
 _MOMENT: Final = bindparam("moment_ms", type_=BigInteger)
 _LOCKED: Final = select(operation).where(operation.c.id == bindparam("of_id")).with_for_update()
 _BY_ID: Final = select(operation).where(operation.c.id == bindparam("of_id"))
-_OUTCOMES: Final = select(outcome).where(outcome.c.operation_id == bindparam("of_id"))
+# Those that failed first: a page of many shows what needs somebody.
+_OUTCOMES: Final = (
+    select(outcome)
+    .where(outcome.c.operation_id == bindparam("of_id"))
+    .order_by(
+        outcome.c.result.in_([each.value for each in GOOD]), outcome.c.host, outcome.c.message_id
+    )
+    .limit(bindparam("count"))
+)
 _CHUNKS: Final = select(chunk).where(chunk.c.operation_id == bindparam("of_id"))
 _OPEN: Final = _CHUNKS.where(chunk.c.settled_at_ms.is_(None)).order_by(chunk.c.number)
+_UNSENT: Final = (
+    _CHUNKS.where(chunk.c.settled_at_ms.is_(None), chunk.c.sends == 0)
+    .order_by(chunk.c.number)
+    .limit(bindparam("count"))
+)
 _DUE: Final = (
     select(chunk)
     .where(chunk.c.due_at_ms <= _MOMENT)
@@ -55,6 +68,15 @@ _FINISH: Final = (
     )
     .values(finished_at_ms=_MOMENT)
 )
+_OLD: Final = (
+    select(operation.c.id)
+    .where(
+        operation.c.created_at_ms < bindparam("before_ms", type_=BigInteger),
+        operation.c.expires_at_ms < bindparam("before_ms", type_=BigInteger),
+    )
+    .order_by(operation.c.created_at_ms)
+    .limit(bindparam("count"))
+)
 _CANCEL: Final = (
     update(operation)
     .where(
@@ -71,6 +93,7 @@ def add(connection: Connection, made: Operation, chunks: Sequence[Chunk], *, due
     row = {
         "id": made.id,
         "action": made.action.value,
+        "addresses": _encode(made.addresses).decode(),
         "actor": made.actor,
         "messages": made.messages,
         "settled": 0,
@@ -101,9 +124,9 @@ def read(connection: Connection, operation_id: str, *, lock: bool = False) -> Op
     return None if row is None else _operation(row)
 
 
-def outcomes(connection: Connection, operation_id: str) -> dict[str, Settled]:
-    """Return what came of an operation's messages so far, by id."""
-    rows = connection.execute(_OUTCOMES, {"of_id": operation_id})
+def outcomes(connection: Connection, operation_id: str, *, count: int) -> dict[str, Settled]:
+    """Return what came of at most `count` of an operation's messages so far, by id."""
+    rows = connection.execute(_OUTCOMES, {"of_id": operation_id, "count": count})
     return {
         row.message_id: Settled(
             host=row.host,
@@ -116,6 +139,12 @@ def outcomes(connection: Connection, operation_id: str) -> dict[str, Settled]:
 def open_chunks(connection: Connection, operation_id: str) -> list[Chunk]:
     """Return the chunks of an operation that are not settled, in their order."""
     return [_chunk(row) for row in connection.execute(_OPEN, {"of_id": operation_id})]
+
+
+def unsent_chunks(connection: Connection, operation_id: str, *, count: int) -> list[Chunk]:
+    """Return at most `count` chunks of an operation that nobody sent, in their order."""
+    rows = connection.execute(_UNSENT, {"of_id": operation_id, "count": count})
+    return [_chunk(row) for row in rows]
 
 
 def due_chunks(connection: Connection, *, count: int, now_ms: int) -> list[Chunk]:
@@ -179,6 +208,21 @@ def cancel(connection: Connection, operation_id: str, *, now_ms: int) -> bool:
     return connection.execute(_CANCEL, values).rowcount > 0
 
 
+def forget(connection: Connection, *, before_ms: int, count: int) -> int:
+    """Delete at most `count` operations that began before a moment and are over; return how many.
+
+    One that nobody finished is over once it is expired.
+    """
+    ids = list(connection.execute(_OLD, {"before_ms": before_ms, "count": count}).scalars())
+    for table, column in (
+        (outcome, outcome.c.operation_id),
+        (chunk, chunk.c.operation_id),
+        (operation, operation.c.id),
+    ):
+        connection.execute(table.delete().where(column.in_(ids)))
+    return len(ids)
+
+
 def count_open(connection: Connection, host: str) -> int:
     """Return how many chunks wait for a host."""
     statement = select(func.count()).where(chunk.c.host == host, chunk.c.settled_at_ms.is_(None))
@@ -199,7 +243,7 @@ def _chunk(row: Row[Any]) -> Chunk:
         number=row.number,
         host=row.host,
         queue=row.queue,
-        message_ids=_decode_ids(row.message_ids),
+        message_ids=_decode_texts(row.message_ids),
         sends=row.sends,
     )
 
@@ -208,6 +252,7 @@ def _operation(row: Row[Any]) -> Operation:
     return Operation(
         id=row.id,
         action=Action(row.action),
+        addresses=_decode_texts(row.addresses),
         actor=row.actor,
         messages=row.messages,
         settled=row.settled,

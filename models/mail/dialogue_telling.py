@@ -1,0 +1,80 @@
+"""Tells what is said in attempts while they last: from the host, by the broker.
+
+It is for who looks on. An attempt never waits for it, and with the broker away what was said is
+lost; how the attempt ended stands in Exim's own log.
+"""
+
+import threading
+from collections.abc import Callable, Sequence
+from typing import Final
+
+import structlog
+
+from models.errors import UnavailableError
+from models.mail.dialogues import Listening, Piece
+from models.mail.rules import Action
+
+_EVERY_S: Final = 0.2
+# So many attempts are followed at a time; the doer makes far fewer.
+_ATTEMPTS_MAX: Final = 256
+
+_log = structlog.stdlib.get_logger(__name__)
+
+
+class DialogueTeller:
+    """Sends what is said in the attempts of one host; safe for use by several threads."""
+
+    def __init__(self, host: str, *, send: Callable[[Sequence[Piece]], None]) -> None:
+        """`send` raises UnavailableError while the broker is away."""
+        self._host: Final = host
+        self._send: Final = send
+        self._lock: Final = threading.Lock()
+        self._attempts: Final[dict[tuple[str, str], Listening]] = {}
+        self._stopping: Final = threading.Event()
+        self._is_away = False
+
+    def hear(self, operation_id: str, message_id: str, action: Action, line: str) -> None:
+        """Take a line of an attempt."""
+        which = operation_id, message_id
+        with self._lock:
+            attempt = self._attempts.get(which)
+            if attempt is None:
+                if len(self._attempts) >= _ATTEMPTS_MAX:
+                    return
+                attempt = Listening(operation_id, message_id, self._host, action)
+                self._attempts[which] = attempt
+            attempt.hear(line)
+
+    def end(self, operation_id: str, message_id: str) -> None:
+        """Take note that an attempt is over."""
+        with self._lock:
+            attempt = self._attempts.get((operation_id, message_id))
+            if attempt is not None:
+                attempt.end()
+
+    def run(self) -> None:
+        """Send what came, until stopped, and then once more."""
+        while not self._stopping.wait(_EVERY_S):
+            self._tell()
+        self._tell()
+
+    def stop(self) -> None:
+        """Let `run` end."""
+        self._stopping.set()
+
+    def _tell(self) -> None:
+        with self._lock:
+            taken = [each.take() for each in self._attempts.values()]
+            for which in [key for key, each in self._attempts.items() if each.is_told]:
+                del self._attempts[which]
+        pieces = [piece for piece in taken if piece is not None]
+        if not pieces:
+            return
+        try:
+            self._send(pieces)
+        except UnavailableError as error:
+            if not self._is_away:
+                _log.warning("mail_dialogue_not_told", reason=str(error))
+            self._is_away = True
+        else:
+            self._is_away = False

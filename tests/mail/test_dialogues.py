@@ -1,0 +1,115 @@
+"""What is said in an attempt: heard live and kept for who comes later."""
+
+import json
+from typing import Any
+
+import pytest
+
+from models.mail.dialogue_telling import DialogueTeller
+from models.mail.dialogues import LINES_MAX, Listening, Piece, joined
+from models.mail.rules import Action
+from tests.mail.mail_system import MailSystem
+from tests.mail.test_live import ask, listening, of_type, until
+from tests.servers import wait_until
+
+ID = "1xUNcV-0005ay-0d"
+
+
+def test_pieces_that_overtook_one_another_are_put_in_order() -> None:
+    talk = Listening("o", ID, "mx1", Action.DELIVER)
+    pieces: list[Piece] = []
+    for word in ("one", "two", "three"):
+        talk.hear(word)
+        piece = talk.take()
+        assert piece is not None
+        pieces.append(piece)
+    talk.end()
+    last = talk.take()
+    assert last is not None
+    assert talk.is_told
+    assert talk.take() is None
+
+    whole = joined([last, *reversed(pieces)])
+    gap = joined([last, pieces[0], pieces[2]])
+
+    assert whole is not None
+    assert (whole.lines, whole.is_over) == (("one", "two", "three"), True)
+    assert gap is not None
+    assert (gap.lines, gap.is_over) == (("one",), False)
+    assert joined([]) is None
+
+
+def test_who_talks_for_ever_is_cut_off() -> None:
+    talk = Listening("o", ID, "mx1", Action.DELIVER)
+    for _ in range(LINES_MAX + 50):
+        talk.hear("x" * 5_000)
+
+    piece = talk.take()
+
+    assert piece is not None
+    assert len(piece.lines) == LINES_MAX + 1
+    assert "not kept" in piece.lines[-1]
+    assert max(map(len, piece.lines)) <= 1_000
+
+
+def test_a_teller_ends_with_what_it_has() -> None:
+    told: list[Piece] = []
+    teller = DialogueTeller("mx1", send=told.extend)
+    teller.hear("o", ID, Action.DELIVER, "hello")
+    teller.end("o", ID)
+    teller.stop()
+
+    teller.run()
+
+    assert [(each.lines, each.is_over) for each in told] == [(("hello",), True)]
+
+
+# Over HTTP -----------------------------------------------------------------------------------
+
+
+def said(mail: MailSystem, message_id: str) -> dict[str, Any]:
+    return dict(mail.http.get(f"/api/v1/messages/{message_id}/dialogue").json()["data"])
+
+
+@pytest.mark.parametrize("backend", ["sqlite"], indirect=True)
+def test_a_delivery_is_heard_as_it_is_made(mail: MailSystem) -> None:
+    message_id = mail.exim.submit("tmp@far.test", "ok@far.test")
+    mail.wait_for(message_id)
+    assert said(mail, message_id)["operation_id"] is None
+    endpoint = f"/api/v1/messages/{message_id}/dialogue"
+
+    with listening(mail) as socket:
+        ask(socket, type="subscribe", endpoint=endpoint)
+        until(socket, of_type("subscribed"))
+        mail.http.post(f"/api/v1/queue/{message_id}/deliver").raise_for_status()
+        lines: list[str] = []
+        while True:
+            told = json.loads(socket.recv(timeout=20))
+            if told["type"] == "subscription_update":
+                assert (told["endpoint"], told["data"]["host"]) == (endpoint, "mx1")
+                assert told["data"]["first"] == len(lines)
+                lines += told["data"]["lines"]
+                if told["data"]["is_over"]:
+                    break
+
+    assert "  SMTP<< 451 4.2.1 mailbox busy" in lines
+    assert any("=> ok@far.test" in line for line in lines)
+    kept = wait_until(
+        lambda: said(mail, message_id) if said(mail, message_id)["is_over"] else None, "it is kept"
+    )
+    assert (kept["lines"], kept["operation"], kept["host"]) == (lines, "deliver", "mx1")
+
+
+@pytest.mark.parametrize("backend", ["sqlite"], indirect=True)
+def test_a_dialogue_outlives_its_message(mail: MailSystem) -> None:
+    message_id = mail.exim.submit("ok@far.test")
+    mail.wait_for(message_id)
+    mail.http.post(f"/api/v1/queue/{message_id}/deliver").raise_for_status()
+    mail.wait_for()
+
+    kept = wait_until(
+        lambda: said(mail, message_id) if said(mail, message_id)["lines"] else None, "it is kept"
+    )
+
+    assert any("SMTP>> RCPT TO:<ok@far.test>" in line for line in kept["lines"])
+    assert mail.http.get("/api/v1/messages/nonsense!/dialogue").status_code == 400
