@@ -121,10 +121,11 @@ def flower(settings: Settings, _options: argparse.Namespace) -> int:
 
 def mail_watch(settings: Settings, options: argparse.Namespace) -> int:
     """Watch the Exim of this machine and act on it; needs the broker, and no database."""
+    from models.mail.rules import task_queue_of  # noqa: PLC0415
     from workers import mail_host  # noqa: PLC0415
     from workers.app import app, configure  # noqa: PLC0415
 
-    configure(settings)
+    configure(settings, confined_to=task_queue_of(options.host))
     if not mail_host.set_up(options.host, settings.exim):
         raise SettingsError("STANCHION_EXIM", "there is no Exim on this machine")
     _enter_empty_folder(settings)
@@ -280,6 +281,16 @@ def release() -> str:
         return "unknown"  # run from a checkout that was not installed
 
 
+def _mail_host_name(text: str) -> str:
+    from models.mail.rules import is_host  # noqa: PLC0415
+
+    if not is_host(text):
+        raise argparse.ArgumentTypeError(
+            f"expected up to 64 letters, digits, dots and hyphens, got {text!r}"
+        )
+    return text
+
+
 def _serve(settings: Settings, bind: tuple[str, ...], workers: int, stop_timeout_s: int) -> None:
     require_schema(settings)
     _enter_empty_folder(settings)
@@ -356,6 +367,7 @@ def _parser() -> argparse.ArgumentParser:
         if name == "mail-watch":
             one.add_argument(
                 "--host",
+                type=_mail_host_name,
                 default=platform.node(),
                 help="what this host is called, default: its name",
             )

@@ -134,12 +134,16 @@ class Task(celery.Task):
 app = App("stanchion", task_cls=Task, amqp=BrokerAMQP)
 
 
-def configure(settings: Settings) -> None:
-    """Set the application up for this process; opens nothing yet."""
+def configure(settings: Settings, *, confined_to: str = "") -> None:
+    """Set the application up for this process; opens nothing yet.
+
+    `confined_to` names the only task queue of a process that is elsewhere and trusted with no
+    other: it keeps to keys of its own, and hears nothing of what workers tell one another.
+    """
     app.settings = settings
     app.conf.update(
         broker_url=broker_url(settings.broker_url),
-        broker_transport_options=transport_options(settings.broker_url),
+        broker_transport_options=transport_options(settings.broker_url, confined_to=confined_to),
         broker_connection_retry_on_startup=True,
         broker_connection_max_retries=None,  # a worker waits for its broker as long as it takes
         # With the broker away a send fails within a second; who sends decides what then.
@@ -159,6 +163,8 @@ def configure(settings: Settings) -> None:
         task_time_limit=TASK_TIME_MAX_S,  # for pools of processes; threads cannot be stopped
         worker_prefetch_multiplier=1,
         worker_send_task_events=True,  # what Flower shows
+        # To be asked and told anything, it would have to hear what all of them are.
+        worker_enable_remote_control=not confined_to,
         # By default RabbitMQ holds this queue for one connection: a worker that comes back before
         # its dead connection was noticed, or a second one of the same name, would end.
         control_queue_exclusive=False,

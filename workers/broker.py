@@ -50,11 +50,15 @@ class BrokerAMQP(AMQP):
     Connection = BrokerConnection
 
 
-def transport_options(url: str) -> dict[str, Any]:
-    """Return what kombu's transport for a broker needs to know."""
+def transport_options(url: str, *, confined_to: str = "") -> dict[str, Any]:
+    """Return what kombu's transport for a broker needs to know.
+
+    `confined_to` is the only task queue that is taken from, if there is but one.
+    """
     if url.startswith("amqp"):
         return {"confirm_publish": True}
-    return {
+    options = _confined(confined_to) if confined_to else {}
+    return options | {
         "visibility_timeout": _REDELIVERED_AFTER_S,
         # By default what a killed worker held is looked for every 100 s.
         "unacked_restore_interval": 5,
@@ -64,3 +68,15 @@ def transport_options(url: str) -> dict[str, Any]:
         "socket_keepalive": True,
         "health_check_interval": 10,
     }
+
+
+def _confined(task_queue: str) -> dict[str, Any]:
+    """Keep one queue's process on keys of its own.
+
+    By default whatever any worker holds lies under one key, and any worker gives back what others
+    left: each could read, lose and forge the tasks of all. No task here has a priority, for which
+    every queue would have four keys.
+    """
+    names = ("unacked_key", "unacked_index_key", "unacked_mutex_key")
+    keys = {name: f"{name.removesuffix('_key')}/{task_queue}" for name in names}
+    return keys | {"priority_steps": [0]}

@@ -42,6 +42,13 @@ def index(self: Task, told: str) -> None:
     )
 
 
+@app.task(name="mail.part", bind=True)
+def part(self: Task, host: str, generation: int) -> None:
+    """Hear the good-bye of a host: whoever asks it for anything is told so at once."""
+    if jobs.part(self.database, host, generation, now_ms=now_ms()):
+        _log.info("mail_host_parted", host=host)
+
+
 @app.task(name="mail.settle", bind=True)
 def settle(self: Task, operation_id: str, number: int, told: str) -> None:
     """Note what a host did with a chunk, send the next one, and wake who waits for it."""

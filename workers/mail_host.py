@@ -5,6 +5,7 @@ It needs the broker and nothing else of the house: no database, no Redis of even
 
 import threading
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Final
 
 import msgspec
@@ -12,6 +13,7 @@ import structlog
 from celery import signals
 
 from models.clock import now_ms
+from models.errors import UnavailableError
 from models.mail.dialogue_telling import DialogueTeller
 from models.mail.dialogues import Piece
 from models.mail.doing import Doer
@@ -33,6 +35,9 @@ _decode_held: Final = msgspec.json.Decoder(LogHeld).decode
 _decode_order: Final = msgspec.json.Decoder(Order).decode
 _BATCH_EXPIRES_S: Final = 60.0
 _ANSWER_EXPIRES_S: Final = 30.0
+# A good-bye that is late would be for somebody who is back.
+_PART_EXPIRES_S: Final = 10.0
+_PART_S: Final = 2.0
 _CHECK_S: Final = 60.0
 _RETRY_S: Final = 10.0
 
@@ -80,6 +85,11 @@ class MailHost:
             self._teller.wake()
         if self._log_teller is not None:
             self._log_teller.wake()
+
+    def part(self) -> None:
+        """Wait until the good-bye is sent, a moment at most."""
+        if self._thread is not None:
+            self._thread.join(_PART_S)
 
     def note_applied(self, answer: Applied) -> None:
         """Pass on what the index answered."""
@@ -139,6 +149,7 @@ class MailHost:
                     _log.error("mail_watched_elsewhere", host=self.name)
                     self._stopping.wait(_RETRY_S)
                     return
+            _part(self.name, teller.generation)
         finally:
             self._teller = None
             teller.close()
@@ -187,6 +198,11 @@ def _send_log(batch: LogBatch) -> None:
 def _send_dialogues(pieces: Sequence[Piece]) -> None:
     told = _ENCODER.encode(pieces).decode()
     send("mail.heard", (told,), queue="mail", expires_s=_ANSWER_EXPIRES_S)
+
+
+def _part(host: str, generation: int) -> None:
+    with suppress(UnavailableError):
+        send("mail.part", (host, generation), queue="mail", expires_s=_PART_EXPIRES_S)
 
 
 mail_host: Final = MailHost()
@@ -254,6 +270,11 @@ def _start(**_facts: object) -> None:
 @signals.worker_shutting_down.connect
 def _stop(**_facts: object) -> None:
     mail_host.stop()
+
+
+@signals.worker_shutdown.connect
+def _say_good_bye(**_facts: object) -> None:
+    mail_host.part()
 
 
 def arguments(host: str, *, log_level: str, threads: int) -> list[str]:

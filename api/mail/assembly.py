@@ -103,6 +103,7 @@ class Mail:
             letters=LetterService(client_for_waiting, ask=self._ask),
             logs=self._logs.service,
             answer_s=settings.mail_answer_s,
+            now_ms=now_ms,
         )
         self._body_bytes_max: Final = settings.mail_body_bytes_max
         self._export_max: Final = settings.mail_export_max

@@ -1,6 +1,6 @@
 """One message whole: what the index knows, what its host reads, and what the logs say of it."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -94,6 +94,7 @@ class LetterRoom:
     letters: LetterService
     logs: LogService
     answer_s: float
+    now_ms: Callable[[], int]
 
 
 class WholeMessageResource:
@@ -127,6 +128,7 @@ class WholeMessageResource:
         found = await room.service.get(message_id, host=query.host)
         letter = None
         try:
+            await room.service.require_life(found.host, now_ms=room.now_ms())
             patience_s = min(room.answer_s, _DETAILS_PATIENCE_S)
             letter = await room.letters.read(found.host, message_id, timeout_s=patience_s)
         except UnavailableError:
@@ -165,6 +167,7 @@ class ContentResource:
         Its host reads them now. All of it is text: what is none is replaced, nothing is unpacked.
         """
         found = await self._room.service.get(message_id, host=query.host)
+        await self._room.service.require_life(found.host, now_ms=self._room.now_ms())
         letter = await self._room.letters.read(
             found.host, message_id, timeout_s=self._room.answer_s
         )

@@ -10,6 +10,7 @@ from models.mail.operations import RESEND_MS, Order, called_off, order_of
 from models.mail.rules import Applied, Batch, Outcome, Result
 from models.mail.statements import index, lists, operations, samples
 from models.mail.statements.index import Counts
+from models.mail.views import HOST_SILENT_MS_MAX
 
 DOMAIN: Final = "mail"
 _DUE_AT_ONCE: Final = 100
@@ -38,6 +39,19 @@ def apply_batch(database: Database, batch: Batch, *, now_ms: int) -> Applied:
         is_whole = was_whole or batch.is_whole
         index.note_host(connection, batch, is_whole=is_whole, now_ms=now_ms)
         return Applied(to_batch=told, holds=told)
+
+
+def part(database: Database, host: str, generation: int, *, now_ms: int) -> bool:
+    """Let a host that says good-bye count as silent from now on; say whether it was heard.
+
+    A batch of it that arrives later changes nothing: the watcher that follows tells everything
+    anew. Of an earlier watcher than the one that tells now, a good-bye means nothing.
+    """
+    with database.begin() as connection:
+        heard, _ = index.lock_host(connection, host, now_ms=now_ms)
+        silent_since_ms = now_ms - HOST_SILENT_MS_MAX - 1
+        index.close_generation(connection, host, generation=generation, seen_at_ms=silent_since_ms)
+        return heard == generation
 
 
 def _apply(connection: Connection, batch: Batch) -> None:

@@ -9,7 +9,12 @@ from sqlalchemy import Connection
 from models import audit
 from models.database import Database
 from models.mail.filters import MailFilter, SortBy
-from models.mail.rules import MessageIdTakenError, MessageNotFoundError, check_message_id
+from models.mail.rules import (
+    HostAwayError,
+    MessageIdTakenError,
+    MessageNotFoundError,
+    check_message_id,
+)
 from models.mail.statements import groups, lists, retries, samples
 from models.mail.views import (
     Group,
@@ -78,6 +83,12 @@ class MailService:
         if len(matching) > 1:
             raise MessageIdTakenError(message_id, sorted(each.host for each in matching))
         return matching[0]
+
+    async def require_life(self, host: str, *, now_ms: int) -> None:
+        """Raise HostAwayError when a host shows no life: nothing is worth asking it."""
+        for each in await self.hosts():
+            if each.name == host and not each.is_alive(now_ms=now_ms):
+                raise HostAwayError(host)
 
     async def totals(self) -> Totals:
         """Return what all queues hold."""

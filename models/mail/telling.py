@@ -58,6 +58,11 @@ class Teller:
         """Let `step` return at once."""
         os.eventfd_write(self._wake, 1)
 
+    @property
+    def generation(self) -> int:
+        """Return under which generation it tells."""
+        return self._generation
+
     def close(self) -> None:
         """Let go of what is open, after the last step."""
         os.close(self._wake)

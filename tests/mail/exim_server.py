@@ -9,6 +9,7 @@ import getpass
 import grp
 import os
 import pwd
+import re
 import shutil
 import socketserver
 import subprocess
@@ -128,6 +129,10 @@ class EximServer:
         """Return what Exim logged so far."""
         path = self.logs / "mainlog"
         return path.read_text(errors="replace") if path.exists() else ""
+
+    def plain_log(self) -> str:
+        """Return what Exim logged so far, without the numbers of processes."""
+        return re.sub(r"\[\d+\] ", "", self.main_log())
 
     def empty(self) -> None:
         """Take everything out of the spool, and forget what was tried."""

@@ -2,10 +2,12 @@
 
 from dataclasses import replace
 
+import pytest
+
 from models.database import Database
 from models.mail.filters import EVERYTHING
-from models.mail.jobs import apply_batch, recount
-from models.mail.rules import Batch, Mail, Status
+from models.mail.jobs import apply_batch, part, recount
+from models.mail.rules import Batch, HostAwayError, Mail, Status
 from models.mail.service import MailService
 
 NOW_MS = 1_700_000_000_000
@@ -50,6 +52,33 @@ async def test_batches_count_once_and_in_order(database: Database) -> None:
     assert apply(database, third) == (5, 1)  # it came too early
     assert apply(database, second, first, third, second) == (5, 3)
     assert await ids(database) == [2]
+
+
+async def test_host_that_says_good_bye_is_silent_whatever_arrives_late(
+    database: Database,
+) -> None:
+    service = MailService(database)
+    apply(database, replace(batch(1, mail(1)), is_whole=True))
+
+    assert part(database, "mx1", 5, now_ms=NOW_MS)
+    apply(database, batch(2, mail(2)))
+
+    [host] = await service.hosts()
+    assert not host.is_alive(now_ms=NOW_MS)
+    with pytest.raises(HostAwayError, match="mx1"):
+        await service.require_life("mx1", now_ms=NOW_MS)
+    assert await ids(database) == [1]
+    assert apply(database, replace(batch(1, mail(3), generation=7), is_whole=True)) == (7, 1)
+    await service.require_life("mx1", now_ms=NOW_MS)
+    assert await ids(database) == [3]
+
+
+async def test_good_bye_of_a_watcher_that_was_followed_means_nothing(database: Database) -> None:
+    apply(database, batch(1, mail(1)), batch(1, mail(1), generation=6))
+
+    assert not part(database, "mx1", 5, now_ms=NOW_MS)
+
+    await MailService(database).require_life("mx1", now_ms=NOW_MS)
 
 
 async def test_newer_watcher_takes_over_and_the_older_is_not_heard(database: Database) -> None:

@@ -90,6 +90,17 @@ def note_life(connection: Connection, name: str, *, now_ms: int) -> None:
     connection.execute(_SEEN, {"of_host": name, "moment_ms": now_ms})
 
 
+def close_generation(
+    connection: Connection, name: str, *, generation: int, seen_at_ms: int
+) -> None:
+    """Apply no more batches of a generation, and let its host have been silent since a moment."""
+    connection.execute(
+        update(host)
+        .where(host.c.name == name, host.c.generation == generation)
+        .values(generation=generation + 1, number=0, seen_at_ms=seen_at_ms)
+    )
+
+
 def is_whole(connection: Connection, name: str) -> bool:
     """Say whether the watcher of a host has told everything."""
     statement = select(host.c.is_whole).where(host.c.name == name)
