@@ -17,6 +17,11 @@ SCHEDULE: Final[dict[str, dict[str, Any]]] = {
         "schedule": 5.0,
         "options": {"queue": "mail", "expires": 5},
     },
+    "mail-alarm": {
+        "task": mail.alarm.name,
+        "schedule": 10.0,
+        "options": {"queue": "mail", "expires": 10},
+    },
     "mail-forget-log": {
         "task": mail.forget_log.name,
         "schedule": 600.0,

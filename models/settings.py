@@ -135,6 +135,10 @@ class Settings:
     mail_filter_expires_s: WholeSeconds = 900
     mail_dialogue_keep_s: WholeSeconds = 86_400
     mail_operations_keep_s: WholeSeconds = 2_592_000
+    mail_alarm_messages: Annotated[int, Meta(ge=0, le=1_000_000_000)] = 1_000
+    mail_alarm_frozen: Annotated[int, Meta(ge=0, le=1_000_000_000)] = 100
+    mail_alarm_age_s: Annotated[int, Meta(ge=0, le=31_536_000)] = 14_400
+    mail_alarm_silence_s: Annotated[int, Meta(ge=0, le=31_536_000)] = 60
     mail_body_bytes_max: Annotated[int, Meta(ge=1_024, le=10_485_760)] = 262_144
     mail_samples_keep_s: WholeSeconds = 2_592_000
     mail_log_keep_s: WholeSeconds = 2_592_000

@@ -1,5 +1,6 @@
 """What workers do for mail: keep the index by what the watchers of the hosts tell."""
 
+from collections.abc import Sequence
 from typing import Final
 
 import msgspec
@@ -7,15 +8,22 @@ import structlog
 
 from models.clock import now_ms
 from models.errors import UnavailableError
-from models.mail import dialogue_service, facts, jobs, log_jobs
+from models.mail import alarm_jobs, dialogue_service, facts, jobs, log_jobs
+from models.mail.alarms import Alarm, AlarmKind
 from models.mail.dialogues import Piece
 from models.mail.log_batches import LogBatch
 from models.mail.operations import Order
 from models.mail.rules import Batch, Outcome, task_queue_of
 from models.mail.views import ANSWER_KEPT_S, answer_key
+from models.messages import posting
+from models.messages.rules import ATTEMPTS_DEFAULT, LEASE_DEFAULT_MS, NewMessage, Once
 from workers.app import Task, app, send
 
 ACT: Final = "mail_host.act"
+# Whoever makes a queue of this name gets every alarm as a message.
+ALARM_QUEUE: Final = "alarms"
+ALARM_TYPE: Final = "mail.alarm"
+ALARM_ONCE_MS: Final = 86_400_000
 _encode: Final = msgspec.json.Encoder().encode
 _decode_outcomes: Final = msgspec.json.Decoder(list[Outcome]).decode
 _decode: Final = msgspec.json.Decoder(Batch).decode
@@ -140,6 +148,43 @@ def log(self: Task, told: str) -> None:
         queue=task_queue_of(batch.host),
         expires_s=_ANSWER_S,
     )
+
+
+@app.task(name="mail.alarm", bind=True)
+def alarm(self: Task) -> None:
+    """See whether a host needs somebody; tell live clients, and who made a queue for it."""
+    settings = self.settings
+    thresholds = {
+        AlarmKind.MESSAGES: settings.mail_alarm_messages,
+        AlarmKind.FROZEN: settings.mail_alarm_frozen,
+        AlarmKind.AGE: settings.mail_alarm_age_s,
+        AlarmKind.SILENCE: settings.mail_alarm_silence_s,
+    }
+
+    def tell(alarms: Sequence[Alarm]) -> None:
+        moment_ms = now_ms()
+        posted = posting.post(
+            self.database,
+            [_message_of(each, moment_ms) for each in alarms],
+            attempts_default=min(ATTEMPTS_DEFAULT, settings.attempts_max),
+            lease_default_ms=min(LEASE_DEFAULT_MS, settings.lease_max_s * 1000),
+            now_ms=moment_ms,
+        )
+        if posted.arrivals:
+            self.wake(posting.DOMAIN, posted.arrivals)
+        self.publish(posting.DOMAIN, posted.events)
+        self.publish(facts.DOMAIN, [facts.alarmed(each, now_ms=moment_ms) for each in alarms])
+
+    for each in alarm_jobs.watch(self.database, thresholds, tell, now_ms=now_ms()):
+        _log.warning("mail_alarm", host=each.host, kind=each.kind.value, over=each.is_over)
+
+
+def _message_of(alarm: Alarm, now_ms: int) -> NewMessage:
+    """Return the message that tells of an alarm, whose name keeps it from being there twice."""
+    end = "over" if alarm.is_over else "raised"
+    name = f"{alarm.kind.value}:{alarm.host}:{alarm.since_ms}:{end}"
+    payload = _encode(facts.alarm_data(alarm, now_ms=now_ms)).decode()
+    return NewMessage(payload, type=ALARM_TYPE, queue=ALARM_QUEUE, once=Once(name, ALARM_ONCE_MS))
 
 
 @app.task(name="mail.forget_log", bind=True)

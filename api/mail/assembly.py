@@ -18,6 +18,7 @@ from api.live.rights import Rights
 from api.live.tail import StreamTail
 from api.mail import acting, editing, logs, notes, numbers, queue, reports, traces
 from api.mail.acting import ActingRoom
+from api.mail.alarms import AlarmsResource
 from api.mail.dialogues import DialogueResource
 from api.mail.exports import ExportResource
 from api.mail.letters import ContentResource, LetterRoom, WholeMessageResource
@@ -31,6 +32,7 @@ from models.database import Database
 from models.errors import UnavailableError
 from models.events import Publisher
 from models.mail.acts import Acts
+from models.mail.alarms import AlarmKind
 from models.mail.dialogue_service import DialogueService
 from models.mail.facts import DOMAIN
 from models.mail.letter_service import LetterService
@@ -105,6 +107,12 @@ class Mail:
             answer_s=settings.mail_answer_s,
             now_ms=now_ms,
         )
+        self._thresholds: Final = {
+            AlarmKind.MESSAGES: settings.mail_alarm_messages,
+            AlarmKind.FROZEN: settings.mail_alarm_frozen,
+            AlarmKind.AGE: settings.mail_alarm_age_s,
+            AlarmKind.SILENCE: settings.mail_alarm_silence_s,
+        }
         self._body_bytes_max: Final = settings.mail_body_bytes_max
         self._export_max: Final = settings.mail_export_max
         self._notes: Final = NoteRoom(
@@ -146,6 +154,7 @@ class Mail:
             (f"{_PATH}/groups", numbers.GroupsResource(room)),
             (f"{_PATH}/trend", numbers.TrendResource(room)),
             (f"{_PATH}/hosts", queue.HostsResource(room)),
+            (f"{_PATH}/alarms", AlarmsResource(room, self._thresholds)),
             (f"{_PATH}/bulk", acting.BulkResource(acts)),
             (f"{_PATH}/operations/{{operation_id}}", acting.OperationResource(acts)),
             (f"{_PATH}/operations/{{operation_id}}/cancel", acting.CancelResource(acts)),

@@ -23,7 +23,7 @@ from api.live.wire import CloseCode, Wire
 from api.mail.log_bodies import entries
 from models.clock import iso_utc
 from models.errors import StanchionError, UnavailableError
-from models.mail.facts import DOMAIN, HEARD, LOGGED, QUEUE_UPDATE
+from models.mail.facts import ALARM, DOMAIN, HEARD, LOGGED, QUEUE_UPDATE
 from models.mail.log_service import LogService
 from models.mail.log_views import LogFilter
 
@@ -106,6 +106,8 @@ class MailListeners:
                 self._tell(QUEUE_UPDATE, each.event.data, of=QUEUE)
             elif each.event.name == LOGGED:
                 self._logged.set()
+            elif each.event.name == ALARM:
+                self._tell(ALARM, each.event.data, of=DASHBOARD)
             elif each.event.name == HEARD:
                 self._tell_piece(each.event.data)
 

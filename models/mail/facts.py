@@ -7,6 +7,7 @@ import msgspec
 
 from models.clock import iso_utc
 from models.events import Event
+from models.mail.alarms import Alarm
 from models.mail.dialogues import Piece
 from models.mail.log_batches import LogBatch
 from models.mail.rules import Batch
@@ -15,6 +16,7 @@ DOMAIN: Final = "mail"
 QUEUE_UPDATE: Final = "queue_update"
 LOGGED: Final = "logged"
 HEARD: Final = "dialogue"
+ALARM: Final = "system_alert"  # the original's word for it
 # An event names so many messages at most; a client that has others on its page asks for the list.
 _NAMED_MAX: Final = 100
 
@@ -64,6 +66,25 @@ def changed(batch: Batch, *, now_ms: int) -> list[Event]:
             },
         )
     ]
+
+
+def alarmed(alarm: Alarm, *, now_ms: int) -> Event:
+    """Say that something needs somebody, or is over."""
+    return Event(ALARM, alarm_data(alarm, now_ms=now_ms))
+
+
+def alarm_data(alarm: Alarm, *, now_ms: int) -> dict[str, object]:
+    """Return what a client or a receiver learns of an alarm."""
+    return {
+        "kind": alarm.kind.value,
+        "host": alarm.host,
+        "state": "over" if alarm.is_over else "raised",
+        "value": alarm.value,
+        "threshold": alarm.threshold,
+        "since": iso_utc(alarm.since_ms),
+        "message": str(alarm),
+        "timestamp": iso_utc(now_ms),
+    }
 
 
 def heard(piece: Piece) -> Event:

@@ -8,6 +8,7 @@ from sqlalchemy import Connection
 
 from models import audit
 from models.database import Database
+from models.mail.alarms import Alarm
 from models.mail.filters import MailFilter, SortBy
 from models.mail.rules import (
     HostAwayError,
@@ -15,7 +16,7 @@ from models.mail.rules import (
     MessageNotFoundError,
     check_message_id,
 )
-from models.mail.statements import groups, lists, retries, samples
+from models.mail.statements import alarms, groups, lists, retries, samples
 from models.mail.views import (
     Group,
     GroupBy,
@@ -133,6 +134,10 @@ class MailService:
         return await self._database.read(
             lambda connection: audit.page(connection, target=message_id, count=count)
         )
+
+    async def alarms(self) -> list[Alarm]:
+        """Return what somebody should look at, the oldest first."""
+        return await self._database.read(alarms.raised)
 
     async def hosts(self) -> list[Host]:
         """Return all hosts by name."""

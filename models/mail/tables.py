@@ -87,6 +87,19 @@ message: Final = Table(
     Index(None, "status", "received_at_ms", "message_id", "host"),
 )
 
+# What somebody should look at, until it is over and that was told.
+alarm: Final = Table(
+    "mail_alarm",
+    metadata,
+    Column("host", String(64), primary_key=True),
+    Column("kind", String(16), primary_key=True),
+    Column("since_ms", BigInteger, primary_key=True),
+    Column("value", BigInteger, nullable=False),  # when it began; once it is over, then
+    Column("threshold", BigInteger, nullable=False),
+    Column("over_at_ms", BigInteger),
+    Column("is_told", Boolean, nullable=False),
+)
+
 # What each host had, by the minute.
 sample: Final = Table(
     "mail_sample",
