@@ -1,8 +1,9 @@
 """Users, keys and the audit log over HTTP, for admins."""
 
 from collections.abc import Callable, Sequence
+from datetime import datetime
 from http import HTTPStatus
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, ClassVar, Final, Literal
 
 import msgspec
 from falcon.asgi import Request, Response
@@ -14,8 +15,9 @@ from api.auth.callers import actor_of
 from api.operations import Answer, operation
 from api.people import bodies as wire
 from api.reading import Body
-from models.audit import Entry
+from models.audit import Entry, Span
 from models.clock import iso_utc
+from models.errors import InvalidError
 from models.people.rules import ID_MAX, ApiKey, NewUser, Role, Scope, UserChange
 
 _ADMIN: Final = ("Session", "Bearer", "AdminKey")
@@ -28,6 +30,7 @@ _UNKNOWN: Final = Answer(description="There is no such thing", body=wire.AuthErr
 _TAKEN: Final = Answer(description="The name is taken", body=wire.AuthError)
 _encode: Final = msgspec.json.Encoder().encode
 _Id = Annotated[int, Meta(ge=1, le=ID_MAX)]
+_Moment = Annotated[datetime, Meta(tz=True, description="ISO 8601 with an offset or Z")]
 _Words = Annotated[str, Meta(pattern=r"^[^\x00]*$")]
 
 
@@ -92,6 +95,10 @@ class KeysAnswer(Struct, frozen=True, kw_only=True):
 class AuditQuery(Body, frozen=True):
     """Which entries: the newest, or those before an id; all that is given must be true."""
 
+    SPELLINGS: ClassVar = {"from": "since", "to": "until"}
+
+    since: _Moment | None = None
+    until: _Moment | None = None  # which is not of it any more
     limit: Annotated[int, Meta(ge=1, le=1_000)] = 100
     before_id: _Id | None = None
     target: _Words | None = None
@@ -272,6 +279,7 @@ class AuditResource(_Resource):
             target=query.target,
             actor_name=query.actor,
             action=query.action,
+            span=_span(query),
             before_id=query.before_id,
             count=query.limit,
         )
@@ -282,6 +290,17 @@ class AuditResource(_Resource):
             resp.downloadable_as = "audit.csv"
         else:
             resp.data = _encode(AuditAnswer(data=shown))
+
+
+def _span(query: AuditQuery) -> Span:
+    """Return the time that is asked for; raises InvalidError where it ends before it begins."""
+    since_ms, until_ms = (
+        None if moment is None else int(moment.timestamp() * 1000)
+        for moment in (query.since, query.until)
+    )
+    if since_ms is not None and until_ms is not None and until_ms <= since_ms:
+        raise InvalidError({"until": "Expected a moment after since"})
+    return Span(since_ms=since_ms, until_ms=until_ms)
 
 
 def _entries_csv(entries: Sequence[EntryBody]) -> str:

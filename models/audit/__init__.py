@@ -58,6 +58,17 @@ class Entry:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Span:
+    """A time from its first moment up to, and without, its last; None: without bound."""
+
+    since_ms: int | None = None
+    until_ms: int | None = None
+
+
+ALWAYS: Final = Span()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Signature:
     """Who does something, and the name by which the log knows it."""
 
@@ -85,16 +96,25 @@ def add(connection: Connection, actor: Actor, *changes: Change, now_ms: int) -> 
 
 
 def page(
-    connection: Connection, *, before_id: int | None = None, count: int, **of: str | None
+    connection: Connection,
+    *,
+    before_id: int | None = None,
+    count: int,
+    span: Span = ALWAYS,
+    **of: str | None,
 ) -> Sequence[Entry]:
-    """Return at most `count` entries, the newest first, older than the entry `before_id`.
+    """Return at most `count` entries of a span, the newest first, older than the entry `before_id`.
 
     `of` are columns (`target`, `actor_name`, `action`) and what each must be; None is anything.
     """
     given = {name: value for name, value in of.items() if value is not None}
     bounds: dict[str, Any] = {"before_id": before_id or _NEWEST, "count": count}
     bounds |= {f"of_{name}": value for name, value in given.items()}
-    return [_entry(row) for row in connection.execute(statements.page_of(given), bounds)]
+    statement = statements.page_of(given)
+    if span != ALWAYS:
+        statement = statements.within(statement)
+        bounds |= {"since_ms": span.since_ms or 0, "until_ms": span.until_ms or _NEWEST}
+    return [_entry(row) for row in connection.execute(statement, bounds)]
 
 
 def delete_old(connection: Connection, *, before_ms: int, count: int) -> int:

@@ -27,3 +27,11 @@ PAGE: Final = (
 def page_of(names: Iterable[str]) -> Select[Any]:
     """Return a page of the entries whose columns of these names are as bound: `of_<name>`."""
     return PAGE.where(*(entry.c[name] == bindparam(f"of_{name}") for name in names))
+
+
+def within(page: Select[Any]) -> Select[Any]:
+    """Return a page of entries from `since_ms` on, and from before `until_ms`."""
+    return page.where(
+        entry.c.at_ms >= bindparam("since_ms", type_=BigInteger),
+        entry.c.at_ms < bindparam("until_ms", type_=BigInteger),
+    )

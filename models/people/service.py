@@ -10,7 +10,7 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import IntegrityError
 
 from models import audit
-from models.audit import Actor, Change, Entry
+from models.audit import ALWAYS, Actor, Change, Entry, Span
 from models.database import Database
 from models.errors import LimitError
 from models.people import accounts, logins
@@ -228,14 +228,21 @@ class PeopleService:
         return await self._database.read(keys.read_all)
 
     async def audit_log(
-        self, *, before_id: int | None = None, count: int, **of: str | None
+        self,
+        *,
+        before_id: int | None = None,
+        count: int,
+        span: Span = ALWAYS,
+        **of: str | None,
     ) -> Sequence[Entry]:
-        """Return at most `count` entries, the newest first, older than `before_id`.
+        """Return at most `count` entries of a span, the newest first, older than `before_id`.
 
         `of` is what `audit.page` takes.
         """
         return await self._database.read(
-            lambda connection: audit.page(connection, before_id=before_id, count=count, **of)
+            lambda connection: audit.page(
+                connection, before_id=before_id, count=count, span=span, **of
+            )
         )
 
     async def note(self, actor: Actor, change: Change, *, now_ms: int) -> None:

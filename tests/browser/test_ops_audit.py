@@ -45,3 +45,19 @@ def test_an_admin_narrows_the_log_and_takes_it_away(
     assert page.evaluate("async () => (await axe.run()).violations.map((each) => each.id)") == []
     assert page.evaluate("document.documentElement.scrollWidth") == PHONE["width"]
     assert [*visit.errors, *visit.strangers] == []
+
+
+def test_the_log_is_narrowed_to_a_time_of_the_readers_clock(
+    open_page: OpenPage, counters_site: System
+) -> None:
+    page = open_page("/ops/audit", of=counters_site).page
+    log_in(page, "admin", ADMIN_PASSWORD)
+    page.get_by_label("From").fill("2001-01-01T00:00")
+    page.get_by_label("Until").fill("2001-01-02T00:00")
+    page.get_by_role("button", name="Show").click()
+    expect(page.get_by_text("No entry is like that.")).to_be_visible()
+
+    page.get_by_label("Until").fill("2101-01-02T00:00")
+    page.get_by_role("button", name="Show").click()
+
+    expect(page.locator("tbody tr").filter(has_text="login_success").first).to_be_visible()

@@ -47,6 +47,8 @@ def test_facts_out_of_bounds_are_named(admin: httpx.Client) -> None:
         admin.patch("/api/v1/auth/users/kim", json={"counter_id": ID_MAX + 1}),
         admin.get("/api/v1/auth/audit", params={"before_id": ID_MAX + 1}),
         admin.get("/api/v1/auth/audit?target=a%00b"),
+        admin.get("/api/v1/auth/audit", params={"since": "yesterday"}),
+        admin.get("/api/v1/auth/audit", params={"until": "2026-01-01T00:00:00"}),
     ]
 
     assert [answer.status_code for answer in answers] == [400] * len(answers)
@@ -118,3 +120,27 @@ def test_the_log_as_a_table_is_shown_and_never_run(admin: httpx.Client) -> None:
     assert ",'=1+1," in row
     assert [each["target"] for each in by_action] == ["tabled"]
     assert of_nobody == []
+
+
+def test_the_log_is_narrowed_to_a_time(admin: httpx.Client) -> None:
+    def found(**asked: str) -> list[str]:
+        path, wanted = "/api/v1/auth/audit", {"action": "user_created", "limit": "1000", **asked}
+        data = admin.get(path, params=wanted).raise_for_status().json()["data"]
+        return [each["target"] for each in data if each["target"].startswith("timed")]
+
+    for name in ("timed1", "timed2", "timed3"):
+        assert new_user(admin, name).status_code == 201
+    [moment] = [
+        each["timestamp"]
+        for each in admin.get("/api/v1/auth/audit", params={"target": "timed2"}).json()["data"]
+    ]
+
+    assert found(since=moment) == ["timed3", "timed2"]
+    assert found(until=moment) == ["timed1"]
+    assert found(**{"from": moment, "to": moment.replace("20", "30", 1)}) == ["timed3", "timed2"]
+    table = admin.get("/api/v1/auth/audit", params={"format": "csv", "until": moment}).text
+    assert ",timed1," in table
+    assert ",timed2," not in table
+    refused = admin.get("/api/v1/auth/audit", params={"since": moment, "until": moment})
+    assert refused.status_code == 400
+    assert "until" in refused.text

@@ -2,7 +2,7 @@
 
 import pytest
 
-from models.audit import Actor
+from models.audit import Actor, Span
 from models.people.rules import (
     LockedOutError,
     Role,
@@ -98,3 +98,16 @@ async def test_the_log_is_read_page_by_page_and_by_target(house: House) -> None:
     assert [each.change.target for each in (*newest, *older)] == ["cyd", "bob", "ann"]
     [of_bob] = await house.service.audit_log(target="bob", count=9)
     assert of_bob.change.target == "bob"
+
+
+async def test_a_span_begins_with_its_first_moment_and_ends_before_its_last(house: House) -> None:
+    for at_ms, name in enumerate(("ann", "bob", "cyd"), start=1_000):
+        await house.service.add_key(name, Scope.ADMIN, COMMAND, now_ms=at_ms)
+
+    async def within(span: Span) -> list[str]:
+        entries = await house.service.audit_log(count=9, span=span)
+        return [each.change.target for each in entries]
+
+    assert await within(Span(since_ms=1_000, until_ms=1_002)) == ["bob", "ann"]
+    assert await within(Span(since_ms=1_001)) == ["cyd", "bob"]
+    assert await within(Span(until_ms=1_001)) == ["ann"]

@@ -11,8 +11,10 @@ const LOOK_EVERY_MS = 15_000;
 const LIMIT = 50;
 const EXPORT_MAX = 1_000;
 const PATH = "/api/v1/auth/audit";
+const WORDS = ["actor", "action", "target"];
+const MOMENTS = ["since", "until"];
 
-const filter = signal({}); // actor, action, target: what was asked for
+const filter = signal({}); // WORDS and MOMENTS: what was asked for
 const entries = signal(null);
 const hasMore = signal(false);
 
@@ -33,10 +35,19 @@ async function lookNow() {
 
 function find(event) {
   event.preventDefault();
-  const written = Object.fromEntries(["actor", "action", "target"].map((name) => [name, event.target[name].value.trim()]));
-  filter.value = Object.fromEntries(Object.entries(written).filter(([, value]) => value));
+  const fields = event.target;
+  const written = [
+    ...WORDS.map((name) => [name, fields[name].value.trim()]),
+    ...MOMENTS.map((name) => [name, inUtc(fields[name].value)]),
+  ];
+  filter.value = Object.fromEntries(written.filter(([, value]) => value));
   entries.value = null;
   act(async () => {});
+}
+
+/** Return a moment of the reader's clock as the server is told it; nothing for none. */
+function inUtc(local) {
+  return local && new Date(local).toISOString();
 }
 
 async function older() {
@@ -50,8 +61,11 @@ async function older() {
 function Board() {
   return html`
     <form class="row" role="search" onSubmit=${find}>
-      ${["actor", "action", "target"].map(
+      ${WORDS.map(
         (name) => html`<label key=${name}>${text(`audit.${name}`)} <input name=${name} maxlength="255" autocomplete="off" /></label>`,
+      )}
+      ${MOMENTS.map(
+        (name) => html`<label key=${name}>${text(`audit.${name}`)} <input name=${name} type="datetime-local" autocomplete="off" /></label>`,
       )}
       <button class="copy" type="submit">${text("audit.find")}</button>
       <a class="csv" href=${`${PATH}?${query({ limit: EXPORT_MAX, format: "csv" })}`} download>${text("audit.csv")}</a>
