@@ -18,7 +18,7 @@ from models.mail.dialogue_telling import DialogueTeller
 from models.mail.dialogues import Piece
 from models.mail.doing import Doer
 from models.mail.exim import Exim, EximError
-from models.mail.letters import read_letter
+from models.mail.letters import BODY_BYTES_MAX, read_letter
 from models.mail.log_batches import LogBatch, LogHeld
 from models.mail.log_following import LogFollower
 from models.mail.log_telling import LogTeller
@@ -229,8 +229,9 @@ def read(_self: Task, host: str, message_id: str, request_id: str, body_bytes_ma
     letter = None
     if mail_host.exim is not None and host == mail_host.name and is_message_id(message_id):
         spool = mail_host.exim.places().spool
+        size_max = min(max(body_bytes_max, 0), BODY_BYTES_MAX)
         try:
-            letter = read_letter(spool, message_id, body_bytes_max=body_bytes_max)
+            letter = read_letter(spool, message_id, body_bytes_max=size_max)
         except (SpoolFormatError, OSError) as error:
             _log.warning("mail_not_read", message_id=message_id, reason=str(error))
     told = _ENCODER.encode(letter).decode()

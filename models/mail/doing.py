@@ -10,9 +10,17 @@ from typing import Final, Protocol
 import structlog
 
 from models.errors import InvalidError
-from models.mail.exim import Exim, EximError
+from models.mail.exim import IDS_AT_ONCE_MAX, Exim, EximError
 from models.mail.operations import Order, called_off
-from models.mail.rules import ATTEMPTED, EDITS, Action, Outcome, Result, is_message_id
+from models.mail.rules import (
+    ATTEMPTED,
+    EDITS,
+    Action,
+    Outcome,
+    Result,
+    is_message_id,
+    is_queue,
+)
 
 # Attempts at a time: a slow receiver holds up seven others, and not the whole queue.
 _ATTEMPTS_AT_ONCE: Final = 8
@@ -81,8 +89,11 @@ class Doer:
 
     def _act(self, order: Order) -> list[Outcome]:
         chunk = order.chunk
-        # An order comes over a network: what is no id goes to no command.
+        # An order comes over a network: what is no id goes to no command, nor what is no queue.
         ids = [each for each in chunk.message_ids if is_message_id(each)]
+        if not is_queue(chunk.queue) or len(ids) > IDS_AT_ONCE_MAX:
+            said = "the order names no queue, or too many messages"
+            return [Outcome(message_id=each, result=Result.REFUSED, said=said) for each in ids]
         try:
             if order.action in ATTEMPTED:
                 found = self._attempt(order, ids)

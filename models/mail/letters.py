@@ -16,6 +16,8 @@ from typing import Final
 from models.mail.spool import decode_words, folders, read_headers
 from models.mail.views import Letter
 
+# However much is asked for.
+BODY_BYTES_MAX: Final = 10_485_760
 _HEADER_FILE_BYTES_MAX: Final = 1_048_576
 _HEADERS_MAX: Final = 500
 _LOG_BYTES_MAX: Final = 65_536

@@ -14,7 +14,14 @@ _ID: Final = re.compile(
 )
 _PLAIN_WORD: Final = re.compile(r"[0-9A-Za-z]{1,64}")
 _HOST: Final = re.compile(r"[0-9A-Za-z](?:[0-9A-Za-z.-]{0,62}[0-9A-Za-z])?")
-_ADDRESS: Final = re.compile(r"[^\s\x00-\x1f\x7f<>]{1,320}")
+# Exim takes what stands in brackets for a comment, `@a:` for a route and `,` for a list: it would
+# act on another address than the one that was asked for and audited.
+_ATOM: Final = r"""[^\s\x00-\x1f\x7f<>()\[\],:;@"\\]"""
+_QUOTED: Final = r'''"(?:[^\s\x00-\x1f\x7f<>"\\]|\\[^\s\x00-\x1f\x7f<>])*"'''
+_ADDRESS: Final = re.compile(rf"(?:{_QUOTED}|(?!-){_ATOM}+)(?:@(?:{_ATOM}+|\[[0-9A-Za-z:.]+\]))?")
+_ADDRESS_CHARACTERS_MAX: Final = 320
+# The name of a folder, in whose place Exim would take a path as well; the length is its limit.
+_QUEUE: Final = re.compile(r"[0-9A-Za-z_][0-9A-Za-z_.+=@:%~-]{0,63}")
 
 
 class Status(StrEnum):
@@ -201,6 +208,11 @@ def is_host(text: str) -> bool:
     return _HOST.fullmatch(text) is not None
 
 
+def is_queue(text: str) -> bool:
+    """Say whether a text may name a queue of Exim; empty is its own."""
+    return text == "" or _QUEUE.fullmatch(text) is not None
+
+
 def task_queue_of(host: str) -> str:
     """Return the task queue of a host: what is sent there runs on it."""
     return f"mail.{host}"
@@ -208,5 +220,5 @@ def task_queue_of(host: str) -> str:
 
 def check_address(text: str, *, field: str) -> None:
     """Raise InvalidError unless a text may be handed to Exim between angle brackets."""
-    if not _ADDRESS.fullmatch(text) or text.startswith("-"):
-        raise InvalidError({field: "expected an address without spaces or angle brackets"})
+    if len(text) > _ADDRESS_CHARACTERS_MAX or not _ADDRESS.fullmatch(text):
+        raise InvalidError({field: "expected one address, without spaces, brackets or comments"})

@@ -106,17 +106,15 @@ class PlainUser:
         flags: Sequence[str] = (),
     ) -> Process:
         """Start a process of the product; `site` is where its interpreter looks first."""
+        python = str(self._base / "bin" / _interpreter())
         return Process(
-            self.command(
-                str(self._base / "bin" / _interpreter()), "-m", "api.cli", *arguments, flags=flags
-            ),
+            self.command(python, "-m", "api.cli", *arguments, flags=flags),
             log_path=self.folder / f"{arguments[0]}.log",
             environ={
                 "PATH": "/usr/sbin:/usr/bin:/sbin:/bin",
                 "HOME": str(self.home),
-                "LD_LIBRARY_PATH": str(
-                    self._base / "lib"
-                ),  # where libpython lies, if it is a library
+                # Where libpython lies, if the interpreter has it as a library.
+                "LD_LIBRARY_PATH": str(self._base / "lib"),
                 "PYTHONPATH": os.pathsep.join(map(str, [*([site] if site else []), *self._path])),
                 "PYTHONDONTWRITEBYTECODE": "1",
                 "STANCHION_DATA": str(self.home / "data"),

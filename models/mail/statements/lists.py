@@ -115,7 +115,7 @@ def size_groups(connection: Connection, bounds: Iterable[int]) -> list[int]:
 
 def _kept(wanted: MailFilter) -> list[ColumnElement[bool]]:
     pairs = ((count.c.host, wanted.host), (count.c.status, wanted.status))
-    return [column == value for column, value in pairs if value is not None]
+    return [column == _storable(value) for column, value in pairs if value is not None]
 
 
 def conditions(wanted: MailFilter) -> list[ColumnElement[bool]]:

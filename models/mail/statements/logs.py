@@ -270,7 +270,7 @@ def _conditions(wanted: LogFilter) -> list[ColumnElement[bool]]:
     )
     found += [column == _storable(value) for column, value in wholes if value is not None]
     if wanted.events:
-        found.append(log.c.event.in_(wanted.events))
+        found.append(log.c.event.in_([_storable(each) for each in wanted.events]))
     parts = (
         (func.lower(log.c.sender), wanted.sender),
         (func.lower(log.c.recipient + "\n" + log.c.recipients), wanted.recipient),
