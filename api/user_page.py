@@ -23,7 +23,7 @@ class UserPage(Page):
         """Send the page, or lead to the log-in."""
         if req.get_param("lang") is None and await self.caller(req) is None:
             resp.status = HTTPStatus.SEE_OTHER
-            resp.set_header("Location", f"/login?next={quote(req.path)}")
+            resp.set_header("Location", f"/login?next={quote(req.relative_uri)}")
             resp.set_header("Cache-Control", "no-store")
             return
         await super().on_get(req, resp)

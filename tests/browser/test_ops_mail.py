@@ -1,5 +1,7 @@
 """The console's page of mail, with a real Exim: found, chosen, acted on, and read without harm."""
 
+from collections.abc import Callable
+
 import pytest
 from playwright.sync_api import Page, expect
 
@@ -9,6 +11,8 @@ from tests.browser.test_looks import AXE
 from tests.mail.conftest import exim, exim_server, mail, running, sink
 from tests.mail.mail_system import PASSWORD, MailSystem
 from tests.servers import wait_until
+from workers import mail as tasks
+from workers.app import send
 
 __all__ = ["exim", "exim_server", "mail", "running", "sink"]  # fixtures
 pytestmark = [
@@ -99,6 +103,118 @@ def test_by_keyboard_a_message_is_opened_read_and_frozen_by_somebody_else(
     page.keyboard.press("t")
     expect(page.get_by_role("alert")).to_have_text("1 of 1 are thawed.")
     assert [*visit.errors, *visit.strangers] == []
+
+
+def test_all_that_a_filter_finds_is_shown_and_then_done(
+    open_page: OpenPage, mail: MailSystem
+) -> None:
+    first = mail.exim.submit("u@defer.test", sender="spam@bad.test", subject=HOSTILE)
+    mail.exim.copies(first, 59)
+    other = mail.exim.submit("u@defer.test", sender="good@x.test")
+    wait_until(lambda: mail.listed()["meta"]["total"] == 61, "all are listed")
+    visit = open_page("/ops/mail?sender=bad.test", of=mail.system, viewport=PHONE)
+    page = visit.page
+    log_in(page, "admin", PASSWORD)
+    expect(page.locator("[data-row]")).to_have_count(50)
+
+    page.get_by_role("button", name="Choose all 60 that are found").click()
+    expect(page.get_by_text("60 chosen")).to_be_visible()
+    page.get_by_role("button", name="Freeze").click()
+    dialog = page.get_by_role("dialog")
+    expect(dialog).to_contain_text("Freeze 60 messages?")
+    expect(dialog.get_by_role("listitem")).to_have_count(10)
+    assert violations(page) == []
+    dialog.get_by_role("button", name="Freeze").click()
+    expect(page.get_by_role("alert")).to_have_text("60 of 60 are frozen.")
+    wait_until(lambda: mail.listed(status="frozen")["meta"]["total"] == 60, "all are frozen")
+    assert statuses(mail, other) == {"queued"}
+
+    page.get_by_role("button", name="Choose all 60 that are found").click()
+    page.get_by_role("button", name="Send back").click()
+    expect(dialog).to_contain_text("each sender is told")
+    dialog.get_by_role("button", name="Send back").click()
+    expect(page.get_by_role("alert")).to_have_text("60 of 60 are sent back.", timeout=30_000)
+    assert [*visit.errors, *visit.strangers] == []
+
+
+def test_a_delivery_is_watched_line_by_line(open_page: OpenPage, mail: MailSystem) -> None:
+    message_id = mail.exim.submit("tmp@far.test", subject=HOSTILE)
+    mail.wait_for(message_id)
+    visit = open_page("/ops/mail", of=mail.system, viewport=PHONE, color_scheme="dark")
+    page = visit.page
+    log_in(page, "admin", PASSWORD)
+    page.locator("[data-row] .plain").click()
+    dialog = page.get_by_role("dialog")
+    expect(dialog.get_by_role("log")).to_have_count(0)
+
+    dialog.get_by_role("button", name="Deliver now").click()
+    log = dialog.get_by_role("log")
+    expect(log).to_contain_text("SMTP<< 451 4.2.1 mailbox busy")
+    expect(log).to_have_attribute("data-over", "true")
+    assert violations(page) == []
+    page.keyboard.press("Escape")
+    page.locator("[data-row] .plain").click()
+    expect(dialog.get_by_role("log")).to_contain_text("SMTP>> RCPT TO:<tmp@far.test>")
+    assert [*visit.errors, *visit.strangers] == []
+
+
+def test_the_envelope_is_changed_and_remarks_are_left(
+    open_page: OpenPage, mail: MailSystem
+) -> None:
+    message_id = mail.exim.submit("u@defer.test", "v@defer.test")
+    mail.wait_for(message_id)
+    visit = open_page("/ops/mail", of=mail.system)
+    page = visit.page
+    log_in(page, "admin", PASSWORD)
+    page.locator("[data-row] .plain").click()
+    dialog = page.get_by_role("dialog")
+
+    dialog.get_by_label("Another recipient").fill("bad@@x.test")
+    dialog.get_by_role("button", name="Add").first.click()
+    expect(page.get_by_role("alert")).to_contain_text("bad address")
+    dialog.get_by_label("Another recipient").fill("new@far.test")
+    dialog.get_by_role("button", name="Add").first.click()
+    expect(dialog.get_by_role("listitem").filter(has_text="new@far.test")).to_be_visible()
+    row = dialog.get_by_role("listitem").filter(has_text="v@defer.test")
+    row.get_by_role("button", name="Take off").click()
+    row.get_by_role("button", name="Take off for good").click()
+    expect(row).to_contain_text("delivered")
+    dialog.get_by_label("Another envelope sender").fill("b@x.test")
+    dialog.get_by_role("button", name="Change").click()
+    expect(dialog.locator(".facts")).to_contain_text("b@x.test")
+
+    dialog.get_by_label("Tag", exact=True).fill("spam?")
+    dialog.get_by_label("Tag", exact=True).press("Enter")
+    expect(dialog.get_by_role("list", name="Tags")).to_contain_text("spam?")
+    dialog.get_by_label("Note", exact=True).fill("asked Anna <b>")
+    dialog.get_by_label("Note", exact=True).press("Enter")
+    expect(dialog).to_contain_text("asked Anna <b>")
+    assert violations(page) == []
+    [listed] = mail.listed()["data"]["messages"]
+    assert (listed["sender"], listed["delivered"]) == ("b@x.test", ["v@defer.test"])
+    assert visit.strangers == []
+    assert [each for each in visit.errors if "400" not in each] == []  # the address that was none
+
+
+def test_an_alarm_stands_first(
+    open_page: OpenPage, mail: MailSystem, send_through: Callable[[str], None]
+) -> None:
+    send_through(mail.system.redis_url)
+    page = open_page("/ops/mail", of=mail.system).page
+    log_in(page, "admin", PASSWORD)
+    expect(page.get_by_role("heading", name="What waits")).to_be_visible()
+    watcher = mail.system.running["mail-watch"]
+    watcher.freeze()
+    try:
+        mail.let_be_silent()
+        send(tasks.alarm.name, queue="mail", expires_s=60)
+        alarms = page.get_by_role("list", name="What needs somebody first")
+        expect(alarms).to_contain_text("mx1 is silent")
+    finally:
+        watcher.thaw()
+    wait_until(mail.is_alive, "the host shows life again")
+    send(tasks.alarm.name, queue="mail", expires_s=60)
+    expect(alarms).to_have_count(0)
 
 
 def test_a_viewer_looks_and_cannot_act(open_page: OpenPage, mail: MailSystem) -> None:

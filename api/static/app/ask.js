@@ -7,21 +7,23 @@ export class Refusal extends Error {
   constructor(status, body, retryAfterS) {
     const told = typeof body.error === "object" ? body.error : body; // rooms say it one level deeper
     const details = told.details ?? {};
-    super(told.message ?? (Object.values(details).join("; ") || told.error || String(status)));
+    const faults = Array.isArray(told.data) ? told.data.map((each) => each.message).join("; ") : "";
+    super((told.message ?? faults) || Object.values(details).join("; ") || told.error || String(status));
     this.status = status;
     this.code = told.code ?? told.error;
+    this.reason = told.success === false ? told.error : ""; // mail says it in words
     this.details = details;
     this.retryAfterS = retryAfterS;
   }
 }
 
-/** Ask the server; raises Refusal, or what fetch raises when nobody answers. */
-export async function ask(method, path, body) {
+/** Ask the server; raises Refusal, or what fetch raises when nobody answers in time. */
+export async function ask(method, path, body, patienceMs = PATIENCE_MS) {
   const answer = await fetch(path, {
     method,
     headers: body ? { "Content-Type": "application/json" } : {},
     body: body && JSON.stringify(body),
-    signal: AbortSignal.timeout(PATIENCE_MS),
+    signal: AbortSignal.timeout(patienceMs),
   });
   const told = await answer.json().catch(() => ({}));
   if (!answer.ok) throw new Refusal(answer.status, told, Number(answer.headers.get("Retry-After")));

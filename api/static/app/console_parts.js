@@ -96,10 +96,10 @@ export function explain(error) {
     isAway.value = true; // the banner tells
     if (isBusy.value) refuse(text("refusal.away"));
   } else if (error.status === 401) {
-    refuse(text("refusal.session"), `/login?next=${encodeURIComponent(location.pathname)}`);
+    refuse(text("refusal.session"), `/login?next=${encodeURIComponent(location.pathname + location.search)}`);
   } else if (error.status === 403) refuse(text("board.forbidden"));
   else if (error.status === 429) refuse(text("refusal.limited", { seconds: error.retryAfterS }));
-  else if (error.status >= 500) refuse(text("refusal.failing"));
+  else if (error.status >= 500) refuse([text("refusal.failing"), error.reason].filter(Boolean).join(" "));
   else refuse(error.message);
 }
 

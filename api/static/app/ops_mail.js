@@ -7,7 +7,9 @@ import { act, Asking, follow, lookAgain, lookSoon, moment, open, role, say, Tabl
 import { html } from "./html.js";
 import { startKeys } from "./officer_keys.js";
 import { carryOut, Progress } from "./ops_mail_act.js";
-import { Groups, Hosts, Trend } from "./ops_mail_around.js";
+import { ChooseAll, everything, showAll, Shown } from "./ops_mail_all.js";
+import { Alarms, Groups, Hosts, Trend } from "./ops_mail_around.js";
+import { hear } from "./ops_mail_dialogue.js";
 import { Letter } from "./ops_mail_one.js";
 import { number, text } from "./texts.js";
 
@@ -21,27 +23,28 @@ const mayAct = role === "admin" || role === "operator";
 
 const asked = signal(new URLSearchParams(location.search));
 const found = signal(null); // {messages, meta, totals}
-const around = signal({ hosts: [], groups: [], samples: [] });
+const around = signal({ hosts: [], groups: [], samples: [], alarms: [] });
 const by = signal("reason");
 // What is chosen stays so over a look, a page and a reload; the whole row, to know what an act changed.
 const chosen = signal(new Map(JSON.parse(sessionStorage.getItem(CHOSEN) ?? "[]")));
 const cursor = signal(0);
 const opened = signal(null);
-const removing = signal(false);
+const ending = signal(null); // delete or bounce, asked back
 
 const keyOf = ({ host, id }) => `${host} ${id}`;
 
 async function lookNow() {
   const query = new URLSearchParams(asked.value);
   query.set("per_page", PER_PAGE);
-  const [list, hosts, groups, trend] = await Promise.all([
+  const [list, hosts, groups, trend, alarms] = await Promise.all([
     ask("GET", `/api/v1/queue?${query}`),
     ask("GET", "/api/v1/queue/hosts"),
     ask("GET", `/api/v1/queue/groups?by=${by.value}&limit=10`),
     ask("GET", "/api/v1/queue/trend?minutes=60"),
+    ask("GET", "/api/v1/queue/alarms"),
   ]);
   found.value = { ...list.data, meta: list.meta };
-  around.value = { hosts: hosts.data.hosts, groups: groups.data.groups, samples: trend.data.samples };
+  around.value = { hosts: hosts.data.hosts, groups: groups.data.groups, samples: trend.data.samples, alarms: alarms.data.alarms };
 }
 
 /** Look for something else; the address says what, for who comes back or passes it on. */
@@ -52,11 +55,13 @@ function look(changes) {
     else query.delete(name);
   }
   asked.value = query;
+  if (!("page" in changes)) everything.value = false;
   history.pushState(null, "", query.size ? `?${query}` : location.pathname);
   lookAgain();
 }
 
 function choose(rows, isChosen) {
+  everything.value = false;
   const next = new Map(chosen.value);
   for (const row of rows) {
     if (isChosen) next.set(keyOf(row), { host: row.host, id: row.id, status: row.status });
@@ -68,7 +73,12 @@ function choose(rows, isChosen) {
 
 /** Act on what is chosen, or on the row of the cursor; what is done is no longer chosen. */
 async function perform(operation, rows = targets()) {
-  if (!mayAct || rows.length === 0) return;
+  if (!mayAct) return;
+  if (everything.value) await showAll(operation, asked.value);
+  else if (rows.length) await performOn(operation, rows);
+}
+
+async function performOn(operation, rows) {
   const done = await act(() => carryOut(operation, rows));
   if (!done) return;
   choose(rows, false);
@@ -97,7 +107,8 @@ const keys = startKeys({
   f: () => perform("freeze"),
   t: () => perform("thaw"),
   d: () => perform("deliver"),
-  delete: () => askToRemove(),
+  b: () => askBack("bounce"),
+  delete: () => askBack("delete"),
 });
 
 function move(by) {
@@ -106,8 +117,10 @@ function move(by) {
   document.querySelector(`[data-row="${cursor.value}"] .plain`)?.focus();
 }
 
-function askToRemove() {
-  if (role === "admin" && targets().length) removing.value = true;
+function askBack(operation) {
+  if (role !== "admin") return;
+  if (everything.value) perform(operation);
+  else if (targets().length) ending.value = operation;
 }
 
 function Board() {
@@ -116,6 +129,7 @@ function Board() {
   const facts = [["all", number(all)], ["deferred", number(deferred)], ["frozen", number(frozen)], ["oldest", all ? oldest : "–"]];
   return html`
     <dl class="counts">${facts.map(([name, value]) => html`<div key=${name}><dt>${text(`mail.${name}`)}</dt><dd>${value}</dd></div>`)}</dl>
+    <${Alarms} alarms=${around.value.alarms} />
     <${Hosts} hosts=${around.value.hosts} />
     <${Trend} samples=${around.value.samples} />
     <section aria-labelledby="list">
@@ -130,14 +144,15 @@ function Board() {
     <p class="keys"><label class="check">
       <input type="checkbox" checked=${keys.value} onChange=${(event) => (keys.value = event.target.checked)} /> ${text("mail.keys")}
     </label></p>
-    ${opened.value && html`<${Letter} of=${opened.value} mayRead=${mayAct} onClose=${() => (opened.value = null)} />`}
-    ${removing.value &&
+    ${opened.value && html`<${Letter} of=${opened.value} mayAct=${mayAct} isAdmin=${role === "admin"} onClose=${() => (opened.value = null)} />`}
+    <${Shown} onFailed=${(failed) => (failures.value = failed)} />
+    ${ending.value &&
     html`<${Asking}
-      title=${text("mail.remove_title", { n: number(targets().length) })}
-      yes=${text("mail.delete")}
-      onYes=${() => perform("delete")}
-      onClose=${() => (removing.value = false)}
-    ><p>${text("mail.remove_note")}</p><//>`}
+      title=${text(`mail.all_${ending.value}`, { n: number(targets().length) })}
+      yes=${text(`mail.${ending.value}`)}
+      onYes=${() => perform(ending.value)}
+      onClose=${() => (ending.value = null)}
+    ><p>${text(`mail.${ending.value}_note`)}</p><//>`}
   `;
 }
 
@@ -174,7 +189,7 @@ function clear() {
 }
 
 function Acts() {
-  const count = chosen.value.size;
+  const count = everything.value ? found.value.meta.total : chosen.value.size;
   const button = (name, letter, onClick) => html`<button
     key=${name}
     type="button"
@@ -188,8 +203,9 @@ function Acts() {
     ${button("deliver", "D", () => perform("deliver"))}
     ${button("freeze", "F", () => perform("freeze"))}
     ${button("thaw", "T", () => perform("thaw"))}
-    ${role === "admin" && button("delete", "Delete", askToRemove)}
-    ${count > 0 && html`<button type="button" class="quiet" onClick=${() => choose([...chosen.value.values()], false)}>${text("mail.choose_none")}</button>`}
+    ${role === "admin" && button("bounce", "B", () => askBack("bounce"))}
+    ${role === "admin" && button("delete", "Delete", () => askBack("delete"))}
+    ${count > 0 && !everything.value && html`<button type="button" class="quiet" onClick=${() => choose([...chosen.value.values()], false)}>${text("mail.choose_none")}</button>`}
     ${undoable.value &&
     html`<button type="button" class="quiet" onClick=${() => perform(undoable.value.operation, undoable.value.rows)}>${text("mail.undo")}</button>`}
   </p>`;
@@ -213,7 +229,8 @@ function List() {
   ];
   return html`
     ${mayAct &&
-    html`<label class="check"><input type="checkbox" checked=${areAll} onChange=${(event) => choose(messages, event.target.checked)} /> ${text("mail.choose_page")}</label>`}
+    html`<label class="check"><input type="checkbox" checked=${areAll} onChange=${(event) => choose(messages, event.target.checked)} /> ${text("mail.choose_page")}</label>
+    <${ChooseAll} total=${meta.total} here=${messages.length} />`}
     <${Table} label=${text("mail.list")} heads=${heads}>
       ${messages.map((each, index) => html`<${Row} key=${keyOf(each)} each=${each} index=${index} />`)}
     <//>
@@ -244,7 +261,7 @@ function Row({ each, index }) {
 }
 
 if (open(Board, { lookNow, everyMs: LOOK_EVERY_MS })) {
-  follow("/mail", ["queue_update", "logged"], lookSoon);
+  follow("/mail", ["queue_update", "system_alert", "logged", "dialogue"], (name, data) => (name === "dialogue" ? hear(data) : lookSoon()));
   addEventListener("popstate", () => {
     asked.value = new URLSearchParams(location.search);
     lookAgain();

@@ -7,6 +7,8 @@ import { html } from "./html.js";
 import { number, text } from "./texts.js";
 
 const LOOK_MS = 1_000;
+// A host may take its time, and the server answers before that with what it knows: 60 s at most.
+export const PATIENCE_MS = 65_000;
 const idsMax = Number(document.getElementById("page").dataset.idsMax);
 
 const progress = signal(null); // {done, all, operationId}
@@ -14,7 +16,7 @@ const progress = signal(null); // {done, all, operationId}
 /**
  * Do something to messages of any hosts; returns what came of it.
  *
- * @param {string} operation deliver, freeze, thaw or delete
+ * @param {string} operation deliver, freeze, thaw, delete or bounce
  * @param {{host: string, id: string, status: string}[]} rows
  * @returns {Promise<{good: number, failed: object[], changed: object[]}>}
  */
@@ -39,6 +41,17 @@ export async function carryOut(operation, rows) {
   return { good: good.length, failed: results.filter((each) => !each.success), changed };
 }
 
+/** Do what was shown and confirmed to all that a filter finds; returns the operation, once it is over. */
+export async function carryOutAll(operation, criteria, confirm) {
+  const { data } = await ask("POST", "/api/v1/queue/matching", { operation, criteria, confirm }, PATIENCE_MS);
+  progress.value = { done: 0, all: data.total_messages, operationId: data.id };
+  try {
+    return await followed(data.id, 0);
+  } finally {
+    progress.value = null;
+  }
+}
+
 function parcels(rows) {
   const hosts = Map.groupBy ? Map.groupBy(rows, (row) => row.host) : grouped(rows);
   return [...hosts].flatMap(([host, those]) =>
@@ -54,22 +67,21 @@ function grouped(rows) {
 
 async function send(operation, host, ids) {
   try {
-    const { data } = await ask("POST", "/api/v1/queue/bulk", { operation, message_ids: ids, host });
+    const { data } = await ask("POST", "/api/v1/queue/bulk", { operation, message_ids: ids, host }, PATIENCE_MS);
     return data.results;
   } catch (error) {
     const late = error instanceof Refusal && error.status === 504 && /operation ([0-9a-f]{32})/.exec(error.message);
     if (!late) throw error;
-    return followed(late[1]);
+    return (await followed(late[1], progress.value.done)).results;
   }
 }
 
 /** A host that is slow is asked until it is done; somebody may call it off meanwhile. */
-async function followed(id) {
-  const begun = progress.value.done;
+async function followed(id, begun) {
   for (;;) {
     const { data } = await ask("GET", `/api/v1/queue/operations/${id}`);
     progress.value = { ...progress.value, done: begun + data.settled_count, operationId: id };
-    if (data.finished_at || data.cancelled_at) return data.results;
+    if (data.finished_at || data.cancelled_at) return data;
     await new Promise((resolve) => setTimeout(resolve, LOOK_MS));
   }
 }

@@ -5,12 +5,23 @@ import { useEffect, useRef } from "preact/hooks";
 import { Table } from "./console_parts.js";
 import { html } from "./html.js";
 import { plot } from "./plots.js";
+import { span } from "./spans.js";
 import { number, text } from "./texts.js";
 
 const HEIGHT_PX = 140;
 const KINDS = ["reason", "sender", "sender_domain", "recipient_domain", "host"];
 // What finds the messages of a group in the list.
 const FILTER_OF = { sender: "sender", sender_domain: "sender_domain", recipient_domain: "recipient_domain", reason: "reason", host: "host" };
+
+/** What needs somebody first. */
+export function Alarms({ alarms }) {
+  if (alarms.length === 0) return null;
+  const said = ({ kind, host, value, threshold }) =>
+    text(`mail.alarm_${kind}`, { host, value: number(value), threshold: number(threshold), age: span(value) });
+  return html`<ul class="notices" aria-label=${text("mail.alarms")}>
+    ${alarms.map((each) => html`<li key=${`${each.host} ${each.kind}`} data-level=${each.kind === "silence" ? "fault" : "notice"}><p>${said(each)}</p></li>`)}
+  </ul>`;
+}
 
 export function Hosts({ hosts }) {
   if (hosts.length === 0) return html`<p class="notice">${text("mail.no_host")}</p>`;

@@ -7,29 +7,53 @@ import { useEffect, useState } from "preact/hooks";
 import { ask } from "./ask.js";
 import { act, Dialog, explain, moment } from "./console_parts.js";
 import { html } from "./html.js";
+import { PATIENCE_MS } from "./ops_mail_act.js";
+import { Dialogue } from "./ops_mail_dialogue.js";
+import { Envelope } from "./ops_mail_envelope.js";
+import { Remarks } from "./ops_mail_remarks.js";
 import { number, text } from "./texts.js";
 
-export function Letter({ of: { host, id }, mayRead, onClose }) {
+export function Letter({ of: { host, id }, mayAct, isAdmin, onClose }) {
   const [whole, setWhole] = useState(null);
   const [content, setContent] = useState(null);
+  const [retries, setRetries] = useState([]);
   const query = `host=${encodeURIComponent(host)}`;
+  async function look() {
+    try {
+      const [{ data }, planned] = await Promise.all([
+        ask("GET", `/api/v1/queue/${id}?${query}`),
+        ask("GET", `/api/v1/messages/${id}/retry-schedule`),
+      ]);
+      setWhole(data);
+      setRetries(planned.data.retry_schedule);
+    } catch (error) {
+      explain(error);
+      onClose();
+    }
+  }
   useEffect(() => {
-    ask("GET", `/api/v1/queue/${id}?${query}`)
-      .then(({ data }) => setWhole(data))
-      .catch((error) => (explain(error), onClose()));
+    look();
   }, [host, id]);
   async function read() {
-    const answer = await act(() => ask("GET", `/api/v1/messages/${id}/content?${query}`));
+    const answer = await act(() => ask("GET", `/api/v1/messages/${id}/content?${query}`, undefined, PATIENCE_MS));
     if (answer) setContent(answer.data);
   }
+  const deliver = () => act(() => ask("POST", `/api/v1/queue/${id}/deliver?${query}`, undefined, PATIENCE_MS));
   return html`<${Dialog} title=${id} onClose=${onClose}>
-    ${whole === null ? html`<p>${text("board.looking")}</p>` : html`<${Whole} whole=${whole} />`}
+    ${whole === null
+      ? html`<p>${text("board.looking")}</p>`
+      : html`<${Facts} whole=${whole} />
+          <${Envelope} whole=${whole} mayEdit=${isAdmin} onChanged=${look} />
+          ${mayAct && html`<p class="acts"><button type="button" class="copy" onClick=${deliver}>${text("mail.deliver")}</button></p>`}
+          <${Dialogue} host=${host} id=${id} />
+          <${Whole} whole=${whole} retries=${retries} />`}
     ${content && html`<${Content} content=${content} />`}
-    ${whole && mayRead && !content && html`<p class="acts"><button type="button" class="copy" onClick=${read}>${text("mail.read")}</button></p>`}
+    ${whole && isAdmin && !content && html`<p class="acts"><button type="button" class="copy" onClick=${read}>${text("mail.read")}</button></p>`}
+    ${whole && html`<${Remarks} id=${id} mayWrite=${mayAct} />`}
   <//>`;
 }
 
-function Whole({ whole }) {
+function Facts({ whole }) {
   const { envelope } = whole;
   const facts = [
     ["host", whole.host],
@@ -39,12 +63,17 @@ function Whole({ whole }) {
     ["received", moment(envelope.received_at)],
     ["next", whole.next_retry ? moment(whole.next_retry) : "–"],
   ];
+  return html`<dl class="facts">${facts.map(([name, value]) => html`<div key=${name}><dt>${text(`mail.${name}`)}</dt><dd>${value}</dd></div>`)}</dl>`;
+}
+
+function Whole({ whole, retries }) {
   return html`
-    <dl class="facts">${facts.map(([name, value]) => html`<div key=${name}><dt>${text(`mail.${name}`)}</dt><dd>${value}</dd></div>`)}</dl>
-    <h3>${text("mail.recipient")}</h3>
-    <ul class="life">
-      ${envelope.recipients.map((each) => html`<li key=${each}>${each} ${whole.delivered.includes(each) && html`<strong>${text("mail.delivered")}</strong>`}</li>`)}
-    </ul>
+    ${retries.length > 0 &&
+    html`<h3>${text("mail.retries")}</h3>
+      <ul class="life">
+        ${retries.map((each) => html`<li key=${each.recipient}><time>${moment(each.scheduled_at)}</time> ${each.recipient}
+          <p class="long">${each.reason}</p></li>`)}
+      </ul>`}
     ${!whole.is_read && html`<p class="notice">${text("mail.unread", { host: whole.host })}</p>`}
     ${whole.content_preview && html`<h3>${text("mail.preview")}</h3><pre tabindex="0">${whole.content_preview}</pre>`}
     ${whole.delivery_attempts.length > 0 &&

@@ -1,0 +1,60 @@
+// Acting on all that a filter finds: shown first by the server, and done when somebody has seen it.
+
+import { signal } from "@preact/signals";
+
+import { ask } from "./ask.js";
+import { act, Asking, say } from "./console_parts.js";
+import { html } from "./html.js";
+import { carryOutAll } from "./ops_mail_act.js";
+import { number, text } from "./texts.js";
+
+const CRITERIA = ["sender", "recipient", "subject", "reason", "status", "host"];
+
+/** Whether what is chosen is all that is found, on every page. */
+export const everything = signal(false);
+const shown = signal(null); // a preview
+
+const criteriaOf = (asked) => Object.fromEntries(CRITERIA.filter((name) => asked.get(name)).map((name) => [name, asked.get(name)]));
+
+/** Show what an operation would be done to. */
+export async function showAll(operation, asked) {
+  const body = { operation, criteria: criteriaOf(asked) };
+  const answer = await act(() => ask("POST", "/api/v1/queue/matching", body));
+  if (answer) shown.value = answer.data;
+}
+
+/** What would be done, and the way to do it. */
+export function Shown({ onFailed }) {
+  if (!shown.value) return null;
+  const { operation, criteria, count, sample, confirm } = shown.value;
+  async function go() {
+    const done = await act(() => carryOutAll(operation, criteria, confirm));
+    if (!done) return;
+    everything.value = false;
+    say(text(`mail.done_${operation}`, { n: number(done.successful_count), all: number(done.total_messages) }));
+    onFailed(done.results.filter((each) => !each.success));
+  }
+  return html`<${Asking}
+    title=${text(`mail.all_${operation}`, { n: number(count) })}
+    yes=${text(`mail.${operation}`)}
+    onYes=${go}
+    onClose=${() => (shown.value = null)}
+  >
+    ${["delete", "bounce"].includes(operation) && html`<p>${text(`mail.${operation}_note`)}</p>`}
+    <p class="soft">${text("mail.oldest_of_them")}</p>
+    <ul class="life">
+      ${sample.map((each) => html`<li key=${`${each.host} ${each.id}`}><code>${each.id}</code> ${each.sender} ${text("mail.to", { who: each.recipients.slice(0, 2).join(", ") })}</li>`)}
+    </ul>
+  <//>`;
+}
+
+/** Below the list's head: choose beyond the page. */
+export function ChooseAll({ total, here }) {
+  if (total <= here) return null;
+  return html`<p class="acts">
+    ${everything.value && html`<span role="status">${text("mail.all_chosen", { n: number(total) })}</span>`}
+    <button type="button" class="quiet" aria-pressed=${String(everything.value)} onClick=${() => (everything.value = !everything.value)}>
+      ${text(everything.value ? "mail.choose_none" : "mail.choose_all", { n: number(total) })}
+    </button>
+  </p>`;
+}
