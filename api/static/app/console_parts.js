@@ -3,7 +3,7 @@
 import { signal } from "@preact/signals";
 import { effect } from "@preact/signals-core";
 import { render } from "preact";
-import { useEffect, useRef } from "preact/hooks";
+import { useEffect, useRef, useState } from "preact/hooks";
 import { io } from "socket.io-client";
 
 import { Refusal } from "./ask.js";
@@ -20,6 +20,7 @@ export const role = document.querySelector(".console").dataset.role;
 
 const told = signal(null); // {kind, sentence, link?}
 const isBusy = signal(false);
+const dialogs = signal(0); // that are open: what is said is said in the last one, as it covers the page
 let look = async () => {};
 
 /** Show a page, and keep what it shows up to date; the server says whom it is for. */
@@ -103,7 +104,8 @@ export function explain(error) {
   else refuse(error.message);
 }
 
-function Told() {
+function Told({ within = 0 }) {
+  if (within !== dialogs.value) return null;
   const { kind, sentence, link } = told.value ?? {};
   return html`<div class="told" role="alert">
     ${sentence &&
@@ -135,11 +137,15 @@ export function Table({ label, heads, children }) {
 /** A dialog over the page; Escape and its last button close it. */
 export function Dialog({ title, onClose, children }) {
   const element = useRef(null);
+  const [depth] = useState(() => dialogs.value + 1);
   useEffect(() => {
+    dialogs.value += 1;
     element.current.showModal();
+    return () => (dialogs.value -= 1);
   }, []);
   return html`<dialog ref=${element} aria-labelledby="dialog-title" onClose=${onClose}>
     <h2 id="dialog-title">${title}</h2>
+    <${Told} within=${depth} />
     ${children}
     <button type="button" class="copy" onClick=${() => element.current.close()}>${text("board.close")}</button>
   </dialog>`;

@@ -23,7 +23,8 @@ function join(known, piece) {
   return { operation: piece.operation_id, lines, isOver: piece.is_over || (!isNew && known.isOver) };
 }
 
-export function Dialogue({ host, id }) {
+/** The last dialogue of a message; `onOver` is called when one that goes on ends. */
+export function Dialogue({ host, id, onOver }) {
   const [talk, setTalk] = useState({ operation: null, lines: [], isOver: true });
   useEffect(() => {
     ask("GET", `/api/v1/messages/${id}/dialogue?host=${encodeURIComponent(host)}`)
@@ -34,7 +35,9 @@ export function Dialogue({ host, id }) {
       })
       .catch(explain);
     return last.subscribe((piece) => {
-      if (piece?.message_id === id && piece.host === host) setTalk((known) => join(known, piece));
+      if (piece?.message_id !== id || piece.host !== host) return;
+      setTalk((known) => join(known, piece));
+      if (piece.is_over) onOver();
     });
   }, [host, id]);
   if (!talk.operation) return null;

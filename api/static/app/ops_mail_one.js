@@ -31,6 +31,8 @@ export function Letter({ of: { host, id }, mayAct, isAdmin, onClose }) {
       onClose();
     }
   }
+  // Delivered whole, it is gone, and what was said stays on the page.
+  const lookIfThere = () => ask("GET", `/api/v1/queue/${id}?${query}`).then(({ data }) => setWhole(data)).catch(() => {});
   useEffect(() => {
     look();
   }, [host, id]);
@@ -45,7 +47,7 @@ export function Letter({ of: { host, id }, mayAct, isAdmin, onClose }) {
       : html`<${Facts} whole=${whole} />
           <${Envelope} whole=${whole} mayEdit=${isAdmin} onChanged=${look} />
           ${mayAct && html`<p class="acts"><button type="button" class="copy" onClick=${deliver}>${text("mail.deliver")}</button></p>`}
-          <${Dialogue} host=${host} id=${id} />
+          <${Dialogue} host=${host} id=${id} onOver=${lookIfThere} />
           <${Whole} whole=${whole} retries=${retries} />`}
     ${content && html`<${Content} content=${content} />`}
     ${whole && isAdmin && !content && html`<p class="acts"><button type="button" class="copy" onClick=${read}>${text("mail.read")}</button></p>`}
