@@ -40,12 +40,14 @@ from api.message_stream import MessageStream
 from api.metrics import MetricsResource, RequestMetrics
 from api.middleware import Entrance
 from api.ops import pages as ops
+from api.ops.assembly import Ops
 from api.ops.metrics import OverviewCollector
-from api.ops.overview import Overview, Sources
+from api.ops.overview import Sources
 from api.people import routes as people
 from api.rooms.assembly import make_rooms
 from api.supervisor.addresses import reachable
 from api.tickets.assembly import Tickets
+from models import pulse
 from models.addresses import parse_networks
 from models.database import Database
 from models.mail import facts as mail_facts
@@ -117,12 +119,7 @@ class Application:
         self._webhooks: Final = WebhookService(
             stores.database, networks=parse_networks(settings.webhook_networks)
         )
-        self._tail: Final = StreamTail(
-            stores.redis_for_waiting,
-            facts.DOMAIN,
-            readers_max=settings.event_readers_max,
-            buffer_max=settings.event_buffer_max,
-        )
+        self._tail: Final = _tail(stores, facts.DOMAIN, settings)
         self._listener: Final = WakeListener(
             stores.redis_for_waiting,
             facts.DOMAIN,
@@ -192,18 +189,34 @@ class Application:
             self._broadcaster,
             now_ms=now_ms,
         )
+        self._ops: Final = Ops(
+            Sources(
+                monitor=monitor,
+                messages=self._messages,
+                registry=self._rooms.registry,
+                reports=self._rooms.reports,
+                mail=self._mail.service,
+                tickets=self._tickets.service,
+                now_ms=now_ms,
+            ),
+            stores.database,
+            _tail(stores, pulse.DOMAIN, settings),
+            [self._tail, self._tickets.tail, self._rooms.live.tail, self._mail.tail],
+        )
         self._live: Final = LiveGateway(
             [
                 channel(readings),
                 self._tickets.channel,
                 self._rooms.live.channel(),
                 self._mail.channel(),
+                self._ops.live.channel(),
             ],
             {
                 facts.DOMAIN: self._tail,
                 self._tickets.channel.domain: self._tickets.tail,
                 room_facts.DOMAIN: self._rooms.live.tail,
                 mail_facts.DOMAIN: self._mail.tail,
+                pulse.DOMAIN: self._ops.live.tail,
             },
             callers=LiveCallers(access, is_public=_is_public(settings)),
             origins=access.origins,
@@ -216,19 +229,8 @@ class Application:
             ],
         )
         self._app.add_route("/api/queue/events", events)
-        overview = Overview(
-            Sources(
-                monitor=monitor,
-                messages=self._messages,
-                registry=self._rooms.registry,
-                reports=self._rooms.reports,
-                mail=self._mail.service,
-                tickets=self._tickets.service,
-                now_ms=now_ms,
-            )
-        )
         routes = [
-            *ops.add_routes(self._app, overview),
+            *self._ops.add_routes(self._app),
             *messages.add_routes(self._app, self._messages, bounds, now_ms=now_ms),
             *self._mail.add_routes(self._app),
             *message_activity.add_routes(self._app, _activity(stores, settings), now_ms=now_ms),
@@ -263,7 +265,7 @@ class Application:
             registry,
             self._messages,
             lambda: self._live.connection_count,
-            collectors=[self._rooms.collector, OverviewCollector(overview)],
+            collectors=[self._rooms.collector, OverviewCollector(self._ops.overview)],
             is_multiprocess=is_multiprocess,
         )
         self._app.add_route("/metrics", self._metrics)
@@ -281,7 +283,7 @@ class Application:
             proxies=access.proxies,
             more=[
                 self._tickets.add_pages,
-                ops.pages(access, overview, mail_ids_max=settings.mail_ids_max),
+                ops.pages(access, self._ops.overview, mail_ids_max=settings.mail_ids_max),
             ],
         )
 
@@ -310,6 +312,7 @@ class Application:
             self._tail.run(),
             self._listener.run(),
             self._live.run(),
+            self._ops.live.run(),
             self._look_around(),
             self._access.keys.run(),
             *self._rooms.runs(),
@@ -377,6 +380,15 @@ def _facts(settings: Settings, version: str, *, needs_key: Callable[[], bool]) -
         address=reachable(settings.bind[0]),
         flower_url=f"http://{reachable(settings.flower_bind)}",
         needs_key=needs_key,
+    )
+
+
+def _tail(stores: Stores, domain: str, settings: Settings) -> StreamTail:
+    return StreamTail(
+        stores.redis_for_waiting,
+        domain,
+        readers_max=settings.event_readers_max,
+        buffer_max=settings.event_buffer_max,
     )
 
 

@@ -37,4 +37,9 @@ SCHEDULE: Final[dict[str, dict[str, Any]]] = {
         "schedule": crontab(hour=3, minute=41),
         "options": {"queue": "mail", "expires": 3600},
     },
+    "mail-see": {
+        "task": mail.see.name,
+        "schedule": 10.0,  # how old a picture of the console is at most
+        "options": {"queue": "mail", "expires": 10},
+    },
 }

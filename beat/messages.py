@@ -37,4 +37,9 @@ SCHEDULE: Final[dict[str, dict[str, Any]]] = {
         "schedule": crontab(hour=3, minute=17),  # at night, in STANCHION_TIMEZONE
         "options": {"queue": "messages", "expires": 3600},
     },
+    "messages-see": {
+        "task": messages.see.name,
+        "schedule": 10.0,  # how old a picture of the console is at most
+        "options": {"queue": "messages", "expires": 10},
+    },
 }

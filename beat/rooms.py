@@ -39,4 +39,9 @@ SCHEDULE: Final[dict[str, dict[str, Any]]] = {
         "schedule": crontab(minute="*/10"),
         "options": {"queue": "rooms", "expires": 600},
     },
+    "rooms-see": {
+        "task": rooms.see.name,
+        "schedule": 10.0,  # how old a picture of the console is at most
+        "options": {"queue": "rooms", "expires": 10},
+    },
 }

@@ -26,4 +26,9 @@ SCHEDULE: Final[dict[str, dict[str, Any]]] = {
         "schedule": 3600.0,
         "options": {"queue": "tickets", "expires": 3600},
     },
+    "tickets-see": {
+        "task": tickets.see.name,
+        "schedule": 10.0,  # how old a picture of the console is at most
+        "options": {"queue": "tickets", "expires": 10},
+    },
 }

@@ -6,6 +6,7 @@ from typing import Final
 import msgspec
 import structlog
 
+from models import pulse
 from models.clock import now_ms
 from models.errors import UnavailableError
 from models.mail import alarm_jobs, dialogue_service, facts, jobs, log_jobs
@@ -198,3 +199,9 @@ def forget_log(self: Task) -> None:
     )
     if gone:
         _log.info("mail_log_forgotten", lines=gone)
+
+
+@app.task(name="mail.see", bind=True)
+def see(self: Task) -> None:
+    """Keep the pulse of this minute, and tell the console; a repeat changes nothing."""
+    self.publish(pulse.DOMAIN, jobs.see(self.database, now_ms=now_ms()))

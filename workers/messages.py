@@ -2,6 +2,7 @@
 
 import structlog
 
+from models import pulse
 from models.clock import now_ms
 from models.messages import jobs, recording, watching
 from models.messages.anomalies import thresholds_of
@@ -77,3 +78,9 @@ def watch(self: Task) -> None:
         _log.warning("anomaly_found", kind=kind, subject=subject)
     for kind, subject in watched.over:
         _log.info("anomaly_over", kind=kind, subject=subject)
+
+
+@app.task(name="messages.see", bind=True)
+def see(self: Task) -> None:
+    """Keep the pulse of this minute, and tell the console; a repeat changes nothing."""
+    self.publish(pulse.DOMAIN, jobs.see(self.database, now_ms=now_ms()))

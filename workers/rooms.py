@@ -2,6 +2,7 @@
 
 import structlog
 
+from models import pulse
 from models.clock import now_ms
 from models.rooms import draw_jobs, jobs, sampling
 from models.rooms.rules import DOMAIN
@@ -57,3 +58,9 @@ def forget(self: Task) -> None:
     )
     if minutes or visitors:
         _log.info("rooms_forgotten", minutes=minutes, visitors=visitors)
+
+
+@app.task(name="rooms.see", bind=True)
+def see(self: Task) -> None:
+    """Keep the pulse of this minute, and tell the console; a repeat changes nothing."""
+    self.publish(pulse.DOMAIN, sampling.see(self.database, self.redis, now_ms=now_ms()))

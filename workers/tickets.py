@@ -2,6 +2,7 @@
 
 import structlog
 
+from models import pulse
 from models.clock import now_ms
 from models.tickets import jobs
 from workers.app import Task, app
@@ -47,3 +48,9 @@ def forget(self: Task) -> None:
     )
     if forgotten:
         _log.info("tickets_forgotten", tickets=forgotten)
+
+
+@app.task(name="tickets.see", bind=True)
+def see(self: Task) -> None:
+    """Keep the pulse of this minute, and tell the console; a repeat changes nothing."""
+    self.publish(pulse.DOMAIN, jobs.see(self.database, now_ms=now_ms()))

@@ -312,6 +312,7 @@ ROOMS_SOCKET: Final = SocketRow(
     namespace="/rooms",
     who=Who(roles=(Role.ADMIN,), scopes=(Scope.ROOMS, Scope.ADMIN), visitors=True),
 )
+OPS_SOCKET: Final = SocketRow(domain="ops", namespace="/ops", who=Who(roles=_WATCHERS.roles))
 _VISITORS: Final = Who(visitors=True)
 # The contract names the address by itself, and everything of it below /api/v1.
 ROOMS_VISITORS: Final = SocketRow(domain="rooms", path="/ws/queues/{queue_id}", who=_VISITORS)
@@ -328,6 +329,7 @@ SOCKETS: Final[tuple[SocketRow, ...]] = (
     ROOMS_SOCKET,
     ROOMS_VISITORS,
     ROOMS_VISITORS_V1,
+    OPS_SOCKET,
 )
 
 

@@ -11,6 +11,7 @@ _MINUTE_S: Final = 60
 _MESSAGE_WAITS_S_MAX: Final = 15 * _MINUTE_S
 _MAIL_WAITS_S_MAX: Final = 24 * 60 * _MINUTE_S
 _PERSON_WAITS_S_MAX: Final = 45 * _MINUTE_S
+_VISITOR_WAITS_S_MAX: Final = 60 * _MINUTE_S
 _FULL: Final = 0.9  # of the longest line that a room may have
 _FAULT, _WARNING = "fault", "warning"
 _ORDER: Final = {_FAULT: 0, _WARNING: 1}
@@ -22,6 +23,7 @@ class Seen(Struct, frozen=True, kw_only=True):
     components: dict[str, str]
     messages: MessagesView | None
     rooms: list[RoomLine] | None
+    rooms_oldest_s: int | None
     mail: MailView | None
     tickets: TicketsView | None
 
@@ -31,7 +33,7 @@ def notices(seen: Seen) -> list[Notice]:
     found = [
         *_of_components(seen.components),
         *_of_messages(seen.messages),
-        *_of_rooms(seen.rooms or []),
+        *_of_rooms(seen.rooms or [], seen.rooms_oldest_s or 0),
         *_of_mail(seen.mail),
         *_of_tickets(seen.tickets),
     ]
@@ -60,7 +62,7 @@ def _of_messages(seen: MessagesView | None) -> Iterator[Notice]:
         )
 
 
-def _of_rooms(seen: list[RoomLine]) -> Iterator[Notice]:
+def _of_rooms(seen: list[RoomLine], oldest_s: int) -> Iterator[Notice]:
     for room in seen:
         if room.waiting is None:
             continue
@@ -72,6 +74,10 @@ def _of_rooms(seen: list[RoomLine]) -> Iterator[Notice]:
             yield Notice(
                 kind="room_stands", level=_WARNING, way="rooms", about=room.name, count=room.waiting
             )
+        elif room.status != "active":
+            yield Notice(kind="room_paused", level=_WARNING, way="rooms", about=room.name)
+    if oldest_s > _VISITOR_WAITS_S_MAX:
+        yield Notice(kind="visitor_waits", level=_WARNING, way="rooms", count=oldest_s // _MINUTE_S)
 
 
 def _of_mail(seen: MailView | None) -> Iterator[Notice]:

@@ -2,7 +2,7 @@
 
 from enum import StrEnum
 
-from msgspec import Struct
+from msgspec import Struct, field
 
 
 class Component(StrEnum):
@@ -83,5 +83,24 @@ class OverviewView(Struct, frozen=True, kw_only=True):
     attention: list[Notice]
     messages: MessagesView | None
     rooms: list[RoomLine] | None
+    rooms_oldest_seconds: int | None
     mail: MailView | None
     tickets: TicketsView | None
+
+
+class MinuteView(Struct, frozen=True, kw_only=True):
+    """A minute of a domain; what is null is not known."""
+
+    at: str
+    depth: int | None = None
+    oldest_seconds: int | None = None
+    arrived: int | None = field(name="in", default=None)
+    done: int | None = field(name="out", default=None)
+    failed: int | None = None
+
+
+class HourView(Struct, frozen=True, kw_only=True):
+    """The last sixty minutes of each domain, the oldest first; the last one is under way."""
+
+    at: str
+    domains: dict[str, list[MinuteView]]

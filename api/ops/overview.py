@@ -19,6 +19,7 @@ from api.ops.bodies import (
     RoomLine,
     TicketsView,
 )
+from api.ops.hour import Hour
 from models.clock import iso_utc
 from models.errors import UnavailableError
 from models.mail.service import MailService
@@ -51,16 +52,18 @@ class Sources:
 class Overview:
     """Looks at every domain; what one cannot say does not hide what the others can."""
 
-    def __init__(self, sources: Sources) -> None:
+    def __init__(self, sources: Sources, hour: Hour) -> None:
         self._ask: Final = sources
+        self._hour: Final = hour
 
     async def view(self) -> OverviewView:
         """Return all queues as of now; takes some 2 s at most."""
         now_ms = self._ask.now_ms()
-        components, messages, rooms, mail, tickets = await asyncio.gather(
+        components, messages, rooms, rooms_oldest_s, mail, tickets = await asyncio.gather(
             _known(self._components()),
             _known(self._messages(now_ms)),
             _known(self._rooms()),
+            _known(self._hour.oldest_s("rooms")),
             _known(self._mail(now_ms)),
             _known(self._tickets(now_ms)),
         )
@@ -68,6 +71,7 @@ class Overview:
             components=components or {},
             messages=messages,
             rooms=rooms,
+            rooms_oldest_s=rooms_oldest_s,
             mail=mail,
             tickets=tickets,
         )
@@ -77,6 +81,7 @@ class Overview:
             attention=attention.notices(seen),
             messages=messages,
             rooms=rooms,
+            rooms_oldest_seconds=rooms_oldest_s,
             mail=mail,
             tickets=tickets,
         )

@@ -5,10 +5,13 @@ from typing import Final
 
 from sqlalchemy import Connection
 
+from models import pulse
 from models.database import Database
+from models.events import Event
+from models.mail.log_lines import Event as LogEvent
 from models.mail.operations import RESEND_MS, Order, called_off, order_of
 from models.mail.rules import Applied, Batch, Outcome, Result
-from models.mail.statements import index, lists, operations, samples
+from models.mail.statements import index, lists, operations, reports, samples
 from models.mail.statements.index import Counts
 from models.mail.views import HOST_SILENT_MS_MAX
 
@@ -16,6 +19,12 @@ DOMAIN: Final = "mail"
 _DUE_AT_ONCE: Final = 100
 _FORGOTTEN_AT_ONCE: Final = 20
 _ROUNDS_MAX: Final = 40
+# Which lines of the logs are what in the pulse.
+_PULSE: Final[Mapping[str, str]] = {
+    LogEvent.ARRIVAL: "arrived",
+    LogEvent.DELIVERY: "done",
+    LogEvent.BOUNCE: "failed",
+}
 
 
 def apply_batch(database: Database, batch: Batch, *, now_ms: int) -> Applied:
@@ -159,6 +168,26 @@ def sample(database: Database, *, keep_ms: int, now_ms: int) -> None:
         for name in index.host_names(connection):
             samples.add(connection, name, lists.totals(connection, of_host=name), now_ms=now_ms)
         samples.forget(connection, before_ms=now_ms - keep_ms)
+
+
+def see(database: Database, *, now_ms: int) -> list[Event]:
+    """Keep how much waits on all hosts, and what their logs say of the last minutes."""
+    steps = {
+        "step_ms": pulse.MINUTE_MS,
+        "from_ms": pulse.recent(now_ms).start,
+        "to_ms": now_ms,
+    }
+    totals, lines = database.look(
+        lambda connection: (lists.totals(connection), reports.count_by(connection, **steps))
+    )
+    named = ((at_ms, _PULSE[event], n) for at_ms, event, n in lines if event in _PULSE)
+    seen = pulse.Seen(
+        depth=totals.messages,
+        oldest_at_ms=totals.oldest_at_ms,
+        counts=pulse.counted(named, now_ms),
+    )
+    with database.begin() as connection:
+        return pulse.keep(connection, DOMAIN, seen, now_ms=now_ms)
 
 
 def recount(database: Database) -> dict[str, int]:

@@ -3,9 +3,10 @@
 from dataclasses import dataclass
 from typing import Final
 
+from models import pulse
 from models.database import Database
 from models.events import Event
-from models.messages import facts
+from models.messages import facts, writes
 from models.messages.rules import Tally
 from models.messages.statements import archive, counts, delays, once, partitions, rates, settle
 from models.messages.statements.queues import read_settings
@@ -55,6 +56,14 @@ def expire(database: Database, *, now_ms: int) -> Sweep:
         has_arrivals = has_arrivals or bool(facts.returns(lapsed))
         if len(lapsed) < _ROWS_MAX:
             return Sweep(events, has_arrivals)
+
+
+def see(database: Database, *, now_ms: int) -> list[Event]:
+    """Keep how deep all queues are together; what happens in them is counted with the history."""
+    status = database.look(writes.read_status)
+    seen = pulse.Seen(depth=status.counts.queued, oldest_at_ms=status.oldest_queued_at_ms)
+    with database.begin() as connection:
+        return pulse.keep(connection, DOMAIN, seen, now_ms=now_ms)
 
 
 def _forget(database: Database, *, now_ms: int) -> None:

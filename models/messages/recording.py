@@ -4,6 +4,7 @@ How far the stream was read stands in the database and moves in the transaction 
 was read, so a task that is doubled, or killed at any moment, changes nothing. Source: ADR 0009.
 """
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -12,10 +13,11 @@ from typing import Any, Final
 import msgspec
 import redis
 
+from models import pulse
 from models.database import Database
 from models.events import decode_entry, dropped_before, moment_of_entry, stream_key
 from models.messages import facts
-from models.messages.histories import Ledger, Told, message_id_of
+from models.messages.histories import HistoryEvent, Ledger, Row, Told, message_id_of
 from models.messages.statements import history, work
 
 _ENTRIES_AT_ONCE: Final = 100
@@ -113,7 +115,23 @@ def _write(database: Database, chunk: Sequence[Told | Gap], old: str, new: str) 
         history.put(connection, ledger.rows)
         work.add_work(connection, ledger.work)
         work.note_failing(connection, ledger.failing)
+        pulse.add(connection, facts.DOMAIN, _pulse_of(ledger.rows))
     return True
+
+
+def _pulse_of(rows: Sequence[Row]) -> dict[int, pulse.Counts]:
+    """Count what happened in each minute."""
+    found: dict[int, Counter[str]] = {}
+    for row in rows:
+        found.setdefault(pulse.minute_of(row.at_ms), Counter())[row.event] += 1
+    return {
+        at_ms: pulse.Counts(
+            arrived=events[HistoryEvent.ENQUEUED],
+            done=events[HistoryEvent.ACKNOWLEDGED],
+            failed=events[HistoryEvent.GIVEN_BACK] + events[HistoryEvent.LAPSED],
+        )
+        for at_ms, events in found.items()
+    }
 
 
 def _read(client: redis.Redis, position: str, events_max: int) -> Iterator[Told | Gap]:

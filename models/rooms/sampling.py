@@ -10,15 +10,20 @@ from typing import Final, cast
 import redis
 from sqlalchemy.exc import IntegrityError
 
+from models import pulse
 from models.database import Database
+from models.events import Event
 from models.rooms import counters
+from models.rooms.rules import DOMAIN
 from models.rooms.statements import samples
 from models.rooms.statements import visitors as statements
-from models.rooms.statistics import Reading
+from models.rooms.statistics import Reading, waits_since
 from models.rooms.visitors import STREAM, decode
 
 # How many rooms one transaction samples, and how many notes one stores.
 _ROOMS_AT_ONCE: Final = 50
+# How far back a visitor is looked for who waits still.
+_LOOK_BACK_MS: Final = 6 * 3_600_000
 _NOTES_AT_ONCE: Final = 500
 _FORGOTTEN_AT_ONCE: Final = 2_000
 
@@ -30,6 +35,32 @@ def sample(database: Database, client: redis.Redis, *, now_ms: int) -> int:
     """
     room_ids = sorted(database.look(samples.bases))
     return keep(database, counters.read(client, room_ids), now_ms=now_ms)
+
+
+def see(database: Database, client: redis.Redis, *, now_ms: int) -> list[Event]:
+    """Keep how many wait before all rooms, and what was sampled in the last minutes.
+
+    Since when the first one waits is reckoned from the minutes in which visitors joined, of the
+    rooms with most who wait. Raises redis.RedisError, and UnavailableError.
+    """
+    readings = counters.read(client, sorted(database.look(samples.bases)))
+    waiting = {room_id: each.waiting for room_id, each in readings.items() if each.waiting}
+    longest = sorted(waiting, key=lambda room_id: -waiting[room_id])[:_ROOMS_AT_ONCE]
+    since_ms = pulse.recent(now_ms).start
+    found, joined = database.look(
+        lambda connection: (
+            samples.minutes(connection, since_ms=since_ms),
+            samples.joined(connection, longest, since_ms=now_ms - _LOOK_BACK_MS),
+        )
+    )
+    firsts = [waits_since(joined.get(room_id, ()), waiting[room_id]) for room_id in longest]
+    seen = pulse.Seen(
+        depth=sum(waiting.values()),
+        oldest_at_ms=min((first for first in firsts if first is not None), default=None),
+        counts=pulse.counted(found, now_ms),
+    )
+    with database.begin() as connection:
+        return pulse.keep(connection, DOMAIN, seen, now_ms=now_ms)
 
 
 def keep(database: Database, readings: Mapping[str, Reading], *, now_ms: int) -> int:

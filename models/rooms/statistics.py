@@ -131,6 +131,19 @@ def admitted_since(looks: Sequence[Look], at_ms: int) -> float:
     return admitted - before - (after - before) * (at_ms - before_ms) / (after_ms - before_ms)
 
 
+def waits_since(joined: Sequence[tuple[int, int]], waiting: int) -> int | None:
+    """Return the minute in which who waits longest joined, by minutes from the newest back.
+
+    The line is in the order of joining, so those who wait are the last who joined; who left it in
+    between makes the wait look shorter. None when the minutes do not reach back that far.
+    """
+    for at_ms, count in joined:
+        waiting -= count
+        if waiting <= 0:
+            return at_ms
+    return None
+
+
 def day_of(at_ms: int) -> int:
     """Return when the UTC day of a moment began."""
     return at_ms - at_ms % DAY_MS

@@ -7,7 +7,9 @@ from typing import Final
 import redis
 from sqlalchemy import Connection
 
+from models import pulse
 from models.database import Database
+from models.events import Event
 from models.tickets import facts, herald, moves
 from models.tickets.calibrations import CLASSES, OUTCOMES_MAX
 from models.tickets.calibrations import calibrate as calibrate_outcomes
@@ -114,6 +116,20 @@ def _calibration_step(
         )
 
     return step
+
+
+def see(database: Database, *, now_ms: int) -> list[Event]:
+    """Keep how many people wait in all halls, and what happened in the last minutes."""
+    since_ms = pulse.recent(now_ms).start
+    (depth, oldest_at_ms), found = database.look(
+        lambda connection: (
+            reports.waiting(connection),
+            reports.minutes(connection, since_ms=since_ms),
+        )
+    )
+    seen = pulse.Seen(depth=depth, oldest_at_ms=oldest_at_ms, counts=pulse.counted(found, now_ms))
+    with database.begin() as connection:
+        return pulse.keep(connection, DOMAIN, seen, now_ms=now_ms)
 
 
 def _left(connection: Connection, branch: Branch, after_ms: int, now_ms: int) -> list[Ticket]:

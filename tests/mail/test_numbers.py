@@ -6,13 +6,17 @@ from dataclasses import replace
 
 import pytest
 
+from models import pulse
 from models.database import Database
 from models.mail import jobs
 from models.mail.filters import EVERYTHING, MailFilter
+from models.mail.log_jobs import apply_log
 from models.mail.service import MailService
 from models.mail.views import GroupBy
 from tests.mail.mail_system import MailSystem
 from tests.mail.test_jobs import NOW_MS, apply, batch, mail
+from tests.mail.test_log_following import FIRST, ID
+from tests.mail.test_log_following import batch as lines
 
 MINUTE_MS = 60_000
 
@@ -66,6 +70,34 @@ async def test_samples_are_thinned_and_the_newest_stays(database: Database) -> N
     assert [each.at_ms for each in found] == moments[1:]
     assert [each.at_ms for each in thinned] == moments[2::2]
     assert {(each.messages, each.oldest_at_ms) for each in found} == {(1, NOW_MS - 1)}
+
+
+async def test_the_pulse_is_what_waits_and_what_the_logs_tell_late(database: Database) -> None:
+    apply(database, batch(1, mail(1), mail(2)))
+    told = lines(
+        f"{ID} <= a@x.test S=9 for u@y.test v@y.test w@y.test",
+        f"{ID} => u@y.test R=r T=t H=mx.two [192.0.2.2]",
+        f"{ID} -> v@y.test R=r T=t H=mx.two [192.0.2.2]",
+        f"{ID} ** w@y.test R=r: no such person",
+        f"{ID} == z@y.test R=r defer (1): later",
+        after=None,
+        place=FIRST,
+    )
+    happened = pulse.minute_of(told.lines[0].at_ms)
+    now_ms = happened + MINUTE_MS + 7_000
+
+    jobs.see(database, now_ms=now_ms)
+    apply_log(database, told, now_ms=now_ms)
+    jobs.see(database, now_ms=now_ms)
+
+    before, now = (
+        each
+        for each in database.look(lambda connection: pulse.since(connection, happened))
+        if each.domain == "mail"
+    )
+    assert before.counts == pulse.Counts(arrived=1, done=2, failed=1)
+    assert (before.depth, now.depth, now.counts) == (None, 2, pulse.Counts())
+    assert now.oldest_s == (now_ms - (NOW_MS - 2)) // 1_000
 
 
 def test_groups_and_trend_over_http(mail: MailSystem) -> None:

@@ -13,7 +13,9 @@ import redis.asyncio
 
 from api.live.broadcaster import Broadcaster
 from api.message_activity import newest_entry_of
+from models import pulse
 from models.audit import Actor, Signature
+from models.clock import iso_utc
 from models.database import Database
 from models.events import Event, encode_entry, stream_key
 from models.messages import jobs, recording
@@ -413,3 +415,40 @@ async def test_consumers_are_bounded(town: Town) -> None:
     assert sum(one.total.leased for one in found.consumers) == 600
     few = await town.activity.consumers(since_ms=0, until_ms=town.now_ms, count=10)
     assert (len(few.consumers), few.has_more) == (10, True)
+
+
+async def test_the_pulse_counts_what_happened_once_and_keeps_how_deep_it_is(town: Town) -> None:
+    await _live(town)
+    await town.put(NewMessage("{}"), NewMessage("{}"))
+    await town.record()
+    await town.record()
+    town.now_ms += 4_000
+
+    [told] = jobs.see(town.database, now_ms=town.now_ms)
+    assert jobs.see(town.database, now_ms=town.now_ms) == [told]
+
+    minute = pulse.minute_of(START_MS)
+    assert town.database.look(lambda connection: pulse.since(connection, minute)) == [
+        pulse.Minute(
+            at_ms=minute,
+            domain="messages",
+            depth=2,
+            oldest_s=4,
+            counts=pulse.Counts(arrived=3, done=1, failed=2),
+        )
+    ]
+    assert (told.name, told.data["domain"]) == ("minute", "messages")
+    assert told.data["minutes"] == [
+        {"at": iso_utc(minute), "depth": 2, "oldest_seconds": 4, "in": 3, "out": 1, "failed": 2}
+    ]
+
+
+async def test_the_pulse_forgets_what_is_older_than_a_day(town: Town) -> None:
+    await _live(town)
+    await town.record()
+    jobs.see(town.database, now_ms=town.now_ms)
+
+    jobs.see(town.database, now_ms=town.now_ms + pulse.KEPT_MS + pulse.MINUTE_MS)
+
+    kept = town.database.look(lambda connection: pulse.since(connection, 0))
+    assert [each.counts for each in kept] == [pulse.Counts()]

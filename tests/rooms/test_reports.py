@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import redis
 
+from models import pulse
 from models.database import Database
 from models.errors import InvalidError, UnavailableError
 from models.redis import connect_async
@@ -26,6 +27,7 @@ from models.rooms.statistics import (
     admitted_since,
     filled,
     step_for,
+    waits_since,
     with_look,
 )
 from models.rooms.visitors import Note, Notes
@@ -338,3 +340,30 @@ def test_reading_is_of_what_the_scripts_count(redis_client: redis.Redis) -> None
 
     counts = Counts(joined=2, admitted=1, cancelled=1, waits_ms=1_000)
     assert found == {"sale": Reading(counts=counts, waiting=0, inside=1, peak=2)}
+
+
+async def test_the_pulse_is_what_was_sampled_and_since_when_the_first_one_waits(hall: Hall) -> None:
+    hall.join(12)
+    hall.move(1_000)
+    hall.tick()
+    hall.sample()
+    hall.move(MINUTE_MS)
+    hall.join(3)
+    hall.sample()
+
+    sampling.see(hall.database, hall.client, now_ms=hall.now_ms)
+    sampling.see(hall.database, hall.client, now_ms=hall.now_ms)
+
+    before, now = hall.database.look(lambda connection: pulse.since(connection, NOON_MS))
+    assert (before.depth, before.counts) == (None, pulse.Counts(arrived=12, done=10))
+    assert now.counts == pulse.Counts(arrived=3)
+    assert (now.domain, now.depth, now.oldest_s) == ("rooms", 5, 61)
+
+
+def test_who_waits_longest_joined_in_the_minute_that_the_line_reaches_back_to() -> None:
+    joined = [(300, 2), (200, 3), (100, 4)]
+
+    assert [waits_since(joined, waiting) for waiting in (1, 2, 3, 5, 6, 9)] == [
+        *(300, 300, 200, 200, 100, 100)
+    ]
+    assert waits_since(joined, 10) is None

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from models import pulse
 from models.audit import Actor
 from models.errors import InvalidError
 from models.tickets import jobs
@@ -217,3 +218,20 @@ async def test_a_report_has_bounds(house: House) -> None:
         await reports.load(None, date(2025, 7, 2), date(2025, 7, 1), now_ms=house.now_ms)
     with pytest.raises(InvalidError):
         await reports.rows(None, date(2024, 1, 1), date(2025, 7, 1), now_ms=house.now_ms)
+
+
+async def test_the_pulse_is_who_waits_and_what_became_of_tickets(house: House) -> None:
+    counter = await house.counter()
+    taken = [await house.take(counter.id) for _ in range(4)]
+    parked = await house.take(counter.id)
+    await house.service.park(parked.ticket.id, SUPERVISOR, notes=None, now_ms=house.now_ms)
+    await serve(house, counter.id, 2)
+    await house.set(taken[1].ticket.id, Status.CANCELLED)
+
+    jobs.see(house.database, now_ms=house.now_ms)
+    jobs.see(house.database, now_ms=house.now_ms)
+
+    first, *_, last = house.database.look(lambda connection: pulse.since(connection, 0))
+    assert first.counts == pulse.Counts(arrived=5)
+    assert last.counts == pulse.Counts(done=1, failed=1)
+    assert (last.domain, last.depth, last.oldest_s) == ("tickets", 2, 120)

@@ -1,6 +1,6 @@
 """What is said to SQL about the history of rooms: counters as last seen, and minutes."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -41,6 +41,9 @@ _SUMS: Final = tuple(func.coalesce(func.sum(sample.c[name]), 0).label(name) for 
 _SINCE: Final[Select[Any]] = select(
     *_SUMS, func.coalesce(func.max(sample.c.waiting_max), 0).label("waiting_max")
 ).where(sample.c.room_id == bindparam("of_id"), sample.c.at_ms >= _MOMENT)
+_MINUTES: Final[Select[Any]] = (
+    select(sample.c.at_ms, *_SUMS).where(sample.c.at_ms >= _MOMENT).group_by(sample.c.at_ms)
+)
 _OLD: Final[Select[Any]] = (
     select(sample.c.room_id, sample.c.at_ms)
     .where(sample.c.at_ms < _MOMENT)
@@ -124,6 +127,33 @@ def history(
         for row in connection.execute(statement)
     ]
     return {point.at_ms: point for point in points}
+
+
+def minutes(connection: Connection, *, since_ms: int) -> list[tuple[int, str, int]]:
+    """Return how many joined (`arrived`), were admitted (`done`) and lost (`failed`), by minute."""
+    found = []
+    for row in connection.execute(_MINUTES, {"moment_ms": since_ms}):
+        found += [
+            (int(row.at_ms), "arrived", int(row.joined)),
+            (int(row.at_ms), "done", int(row.admitted)),
+            (int(row.at_ms), "failed", int(row.expired) + int(row.no_shows)),
+        ]
+    return found
+
+
+def joined(
+    connection: Connection, room_ids: Sequence[str], *, since_ms: int
+) -> dict[str, list[tuple[int, int]]]:
+    """Return the minutes in which somebody joined rooms, and how many did, the newest first."""
+    found: dict[str, list[tuple[int, int]]] = {}
+    statement = (
+        select(sample.c.room_id, sample.c.at_ms, sample.c.joined)
+        .where(sample.c.room_id.in_(room_ids), sample.c.at_ms >= since_ms, sample.c.joined > 0)
+        .order_by(sample.c.at_ms.desc())
+    )
+    for row in connection.execute(statement):
+        found.setdefault(row.room_id, []).append((row.at_ms, row.joined))
+    return found
 
 
 def remove_old(connection: Connection, *, before_ms: int, count: int) -> int:

@@ -3,10 +3,26 @@
 from collections.abc import Iterator
 from typing import Any, Final
 
-from sqlalchemy import BigInteger, Connection, Row, String, bindparam, delete, select
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    ColumnElement,
+    Connection,
+    Row,
+    Select,
+    String,
+    bindparam,
+    delete,
+    func,
+    literal,
+    select,
+    union_all,
+)
 
-from models.tickets.tables import counter, procedure, sequence, ticket
+from models.tickets.rules import Status
+from models.tickets.tables import counter, is_open, procedure, sequence, ticket
 
+_MINUTE_MS: Final = 60_000
 _FIRST: Final = bindparam("first_day", type_=String)
 _LAST: Final = bindparam("last_day", type_=String)
 _OF_BRANCH: Final = bindparam("of_branch", type_=BigInteger)
@@ -31,6 +47,35 @@ _UNPRINTED: Final = (
 )
 
 
+_WAITING: Final = select(
+    func.count().label("people"), func.min(ticket.c.created_at_ms).label("oldest_at_ms")
+).where(is_open, ticket.c.status == Status.WAITING.value, ~ticket.c.is_parked)
+_SINCE: Final = bindparam("since_ms", type_=BigInteger)
+
+
+def _by_minute(
+    name: str, moment: Column[int], *conditions: ColumnElement[bool]
+) -> Select[int, str, int]:
+    minute = moment - moment % _MINUTE_MS
+    return (
+        select(
+            minute.label("minute_ms"),
+            literal(name).label("name"),
+            func.count().label("people"),
+        )
+        .where(moment >= _SINCE, *conditions)
+        .group_by(minute)
+    )
+
+
+_IS_SERVED: Final = ticket.c.status == Status.COMPLETED.value
+_MINUTES: Final = union_all(
+    _by_minute("arrived", ticket.c.created_at_ms),
+    _by_minute("done", ticket.c.completed_at_ms, _IS_SERVED),
+    _by_minute("failed", ticket.c.completed_at_ms, ~_IS_SERVED),
+)
+
+
 def tickets(
     connection: Connection, branch_id: int, *, first_day: str, last_day: str
 ) -> Iterator[Row[Any]]:
@@ -42,6 +87,23 @@ def tickets(
 def unprinted(connection: Connection, branch_id: int) -> list[int]:
     """Return the ids of open tickets whose paper failed."""
     return list(connection.execute(_UNPRINTED, {"of_branch": branch_id}).scalars())
+
+
+def waiting(connection: Connection) -> tuple[int, int | None]:
+    """Return how many wait in all halls, and since when the first does."""
+    row = connection.execute(_WAITING).one()
+    return int(row.people), row.oldest_at_ms
+
+
+def minutes(connection: Connection, *, since_ms: int) -> list[tuple[int, str, int]]:
+    """Return how many tickets were taken (`arrived`), served (`done`), and lost (`failed`).
+
+    By the beginnings of minutes; those that have nothing are left out.
+    """
+    return [
+        (int(row.minute_ms), row.name, int(row.people))
+        for row in connection.execute(_MINUTES, {"since_ms": since_ms})
+    ]
 
 
 def forget(connection: Connection, *, before_ms: int, count: int) -> int:

@@ -1,0 +1,29 @@
+"""What the console stands on in one process, put together."""
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+from falcon.asgi import App
+
+from api.live.tail import StreamTail
+from api.ops import pages
+from api.ops.hour import Hour
+from api.ops.live import OpsLive
+from api.ops.overview import Overview, Sources
+from models.database import Database
+
+
+class Ops:
+    """How every queue stands, how it stood in the last hour, and who is told."""
+
+    def __init__(
+        self, sources: Sources, database: Database, tail: StreamTail, others: Sequence[StreamTail]
+    ) -> None:
+        """`others` are the streams of all domains, after whose events the overview is told."""
+        self._hour: Final = Hour(database, now_ms=sources.now_ms)
+        self.overview: Final = Overview(sources, self._hour)
+        self.live: Final = OpsLive(self.overview, self._hour, tail, others)
+
+    def add_routes(self, app: App[Any, Any]) -> list[tuple[str, object]]:
+        """Serve what the console asks for; returns the routes for the reference."""
+        return pages.add_routes(app, self.overview, self._hour)
