@@ -126,6 +126,10 @@ def mail_watch(settings: Settings, options: argparse.Namespace) -> int:
     from workers.app import app, configure  # noqa: PLC0415
 
     configure(settings, confined_to=task_queue_of(options.host))
+    if options.check:
+        from api.mail_host_commands import check_host  # noqa: PLC0415
+
+        return check_host(settings, options.host, as_json=options.json)
     if not mail_host.set_up(options.host, settings.exim):
         raise SettingsError("STANCHION_EXIM", "there is no Exim on this machine")
     _enter_empty_folder(settings)
@@ -371,6 +375,12 @@ def _parser() -> argparse.ArgumentParser:
                 default=platform.node(),
                 help="what this host is called, default: its name",
             )
+            one.add_argument(
+                "--check",
+                action="store_true",
+                help="only see whether Exim, its rights and the broker will do; 1 if not",
+            )
+            one.add_argument("--json", action="store_true", help="answer the check in JSON")
     add_people_arguments(parsers["user"], parsers["key"])
     add_message_arguments(parsers["tail"], parsers["messages"])
     add_schedule_arguments(parsers["schedules"])

@@ -43,7 +43,13 @@ def connect_async(
 
 
 def broker_url(url: str) -> str:
-    """Return an address in kombu's spelling: `unix:///p?db=1` is `redis+socket:///p?virtual_host=1`."""
+    """Return an address in kombu's spelling: `unix:///p?db=1` is `redis+socket:///p?virtual_host=1`.
+
+    Over TLS the server has to prove who it is, unless the address says otherwise; kombu would ask
+    for no proof where the address says nothing.
+    """
+    if url.startswith("rediss://") and "ssl_cert_reqs=" not in url:
+        return f"{url}{'&' if '?' in url else '?'}ssl_cert_reqs=required"
     if not url.startswith("unix://"):
         return url
     path, _, query = url.removeprefix("unix://").partition("?")

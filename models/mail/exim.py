@@ -19,6 +19,7 @@ from models.mail.rules import Action, Outcome, Result, check_address, is_message
 _ENVIRONMENT: Final = {"LC_ALL": "C", "PATH": PATH}
 # A batch of 250 takes a sixth of a second; a disk that is busy may need much longer.
 _TIMEOUT_S: Final = 60.0
+_NOBODYS_ID: Final = "000000-000000-00"
 IDS_AT_ONCE_MAX: Final = 250
 _REASON_CHARACTERS_MAX: Final = 500
 _GONE_S: Final = 5.0
@@ -119,6 +120,14 @@ class Exim:
             return int(said.out)
         except ValueError:
             raise EximError(f"it does not count its messages: {said.brief}") from None
+
+    def refusal(self) -> str:
+        """Return why Exim takes no orders from us, in its own words; empty: it does.
+
+        Asked by a look at a message that is not there: whether we may look is said first.
+        """
+        said = self._run("-Mvh", _NOBODYS_ID)
+        return said.brief if "ermission denied" in said.out + said.err else ""
 
     def listing(self, queue: str = "") -> list[Listed]:
         """Return what Exim itself lists, of a named queue or of its own."""

@@ -11,6 +11,19 @@ from tests.servers import ROOT
 
 FOLDER = ROOT / "deploy" / "systemd"
 SERVICES = sorted(path.name for path in FOLDER.glob("*.service"))
+# Its walls are also Exim's, which it runs.
+MAIL_HOST = "stanchion-mail-watch.service"
+SHUT_IN = [name for name in SERVICES if name != MAIL_HOST]
+# By each of these systemd 252 means NoNewPrivileges, where the user is not root.
+MEAN_NO_NEW_PRIVILEGES = frozenset(
+    (
+        *("DynamicUser", "LockPersonality", "MemoryDenyWriteExecute", "PrivateDevices"),
+        *("ProtectClock", "ProtectHostname", "ProtectKernelLogs", "ProtectKernelModules"),
+        *("ProtectKernelTunables", "RestrictAddressFamilies", "RestrictNamespaces"),
+        *("RestrictRealtime", "RestrictSUIDSGID", "SystemCallArchitectures", "SystemCallFilter"),
+        *("RestrictFileSystems", "SystemCallLog", "SecureBits"),
+    )
+)
 # Units of everybody who may be restarted alone.
 PROCESSES = [name for name in SERVICES if "migrate" not in name and "up" not in name]
 
@@ -51,7 +64,7 @@ def test_systemd_finds_each_unit_well_shut_in() -> None:
     command = ["systemd-analyze", "security", "--offline=true", "--no-pager", "--threshold=20"]
 
     answer = subprocess.run(
-        [*command, *(str(FOLDER / name) for name in SERVICES)],
+        [*command, *(str(FOLDER / name) for name in SHUT_IN)],
         check=False,
         capture_output=True,
         text=True,
@@ -60,10 +73,24 @@ def test_systemd_finds_each_unit_well_shut_in() -> None:
     # Of 10, which is no wall at all; a web server as Debian ships it has 9.
     levels = re.findall(r"exposure level for \S+: ([\d.]+)", answer.stdout)
     assert answer.returncode == 0, levels
-    assert len(levels) == len(SERVICES)
+    assert len(levels) == len(SHUT_IN)
 
 
-@pytest.mark.parametrize("name", SERVICES)
+def test_unit_of_a_mail_host_leaves_exim_what_it_is() -> None:
+    service = Unit(MAIL_HOST)["Service"]
+
+    assert service["NoNewPrivileges"] == "no"
+    assert MEAN_NO_NEW_PRIVILEGES & set(service) == set()
+    # A delivery reaches mailboxes, and goes on when the unit is stopped.
+    assert (service["ProtectSystem"], service.get("ProtectHome", "no")) == ("full", "no")
+    assert service["KillMode"] == "process"
+    assert "UMask" not in service
+    # The API is somebody else, who has none of this.
+    assert service["User"] == "stanchion-mail"
+    assert "STANCHION_DATABASE_URL" not in (FOLDER / "mail-watch.env").read_text()
+
+
+@pytest.mark.parametrize("name", SHUT_IN)
 def test_each_unit_is_shut_in(name: str) -> None:
     service = Unit(name)["Service"]
 
@@ -100,6 +127,18 @@ def test_each_process_comes_back_whatever_ended_it(name: str) -> None:
     assert unit["Unit"]["StartLimitIntervalSec"] == "0"
     # `Requires` would give up for good when the database is away at the moment of a restart.
     assert "Requires" not in unit["Unit"]
+
+
+def test_the_environment_file_of_a_mail_host_holds_settings() -> None:
+    lines = (FOLDER / "mail-watch.env").read_text().splitlines()
+    given = [line.removeprefix("# ").split("=", 1) for line in lines if "STANCHION_" in line]
+
+    urls = [load_settings({name: value}).broker_url for name, value in given if "BROKER" in name]
+    exim = load_settings({name: value for name, value in given if "EXIM" in name}).exim
+
+    assert [url.partition(":")[0] for url in urls] == ["redis", "rediss"]
+    assert exim.startswith("/usr/sbin/exim4 ")
+    assert any(line.removeprefix("# ").startswith("MAIL_HOST=") for line in lines)
 
 
 def test_the_environment_file_holds_settings() -> None:

@@ -4,6 +4,8 @@ Each has an Exim, spool, logs and sink of its own; everything is on loopback.
 """
 
 import os
+import re
+import shlex
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,30 +13,30 @@ from typing import Any
 
 import redis
 
-from tests.mail.exim_server import EximServer
+from tests.mail.exim_server import EximServer, Sink
 from tests.mail.mail_system import MailSystem
 from tests.servers import ROOT, Process, RedisServer, free_port, wait_until
 
 PASSWORD_OF_HOST = "a-password-of-mx2"
-# What a mail host's user of the broker may touch; docs/mail-host.md has it word for word.
-ACL = (
-    *("~mail.{host}", "~unacked*/mail.{host}", "&/0.celeryev/*", "-@all"),
-    *("+auth", "+hello", "+select", "+ping", "+quit", "+client|setinfo"),
-    *("+multi", "+exec", "+discard", "+watch", "+unwatch", "+eval", "+evalsha", "+script|load"),
-    *("+brpop", "+lpush", "+rpush", "+llen", "+hset", "+hget", "+hdel", "+publish"),
-    *("+zadd", "+zrem", "+zrange", "+set", "+get", "+del"),
-    "(~mail +lpush +llen)",
-    "(~_kombu.binding.mail ~_kombu.binding_permanent.mail +sadd +smembers)",
-    "(~_kombu.binding.mail.{host} ~_kombu.binding_permanent.mail.{host} +sadd +smembers)",
-)
+PAGE = (ROOT / "docs" / "mail-host.md").read_text()
+
+
+def rights_of_page(host: str, password: str) -> list[str]:
+    """Return the words by which the page lets a host use the broker."""
+    [block] = re.findall(r"^```sh\nredis-cli (ACL SETUSER .*?)^```", PAGE, re.MULTILINE | re.DOTALL)
+    block = block.replace("\\\n", " ")
+    return shlex.split(block.replace("mx2", host).replace("PASSWORD", password))
 
 
 class RemoteHost:
     """A mail host elsewhere: an Exim, and `stanchion mail-watch` with the broker's address only."""
 
-    def __init__(self, name: str, folder: Path, exim: EximServer, broker_url: str) -> None:
+    def __init__(
+        self, name: str, folder: Path, exim: EximServer, sink: Sink, broker_url: str
+    ) -> None:
         self.name = name
         self.exim = exim
+        self.sink = sink
         self.folder = folder
         self.data = folder / "data"
         self._broker_url = broker_url
@@ -99,9 +101,6 @@ def open_tcp(server: RedisServer) -> int:
 
 
 def admit(server: RedisServer, host: str) -> None:
-    """Make a user of the broker for a mail host, who may no more than the host needs."""
-    rights = [each.format(host=host) for each in ACL]
+    """Make a user of the broker for a mail host, as the page says."""
     with redis.Redis.from_url(server.url) as client:
-        client.execute_command(
-            *("ACL", "SETUSER", host, "reset", "on", f">{PASSWORD_OF_HOST}", *rights)
-        )
+        client.execute_command(*rights_of_page(host, PASSWORD_OF_HOST))

@@ -6,6 +6,7 @@ not pass through, such as root's home with an interpreter in it, is mounted wher
 """
 
 import grp
+import itertools
 import os
 import pwd
 import subprocess
@@ -50,6 +51,7 @@ class PlainUser:
     def __init__(self, folder: Path, exim: EximServer, groups: Sequence[str] = ()) -> None:
         self.uid = pwd.getpwnam(USER).pw_uid
         self.folder = folder
+        self._numbers = itertools.count()
         self.gids = {grp.getgrnam(name).gr_gid for name in groups}
         etc = folder / "etc"
         etc.mkdir()
@@ -109,7 +111,7 @@ class PlainUser:
         python = str(self._base / "bin" / _interpreter())
         return Process(
             self.command(python, "-m", "api.cli", *arguments, flags=flags),
-            log_path=self.folder / f"{arguments[0]}.log",
+            log_path=self.folder / f"{next(self._numbers)}-{arguments[0]}.log",
             environ={
                 "PATH": "/usr/sbin:/usr/bin:/sbin:/bin",
                 "HOME": str(self.home),

@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -49,7 +50,7 @@ def running(
         made = HostPair(system, first, sinks[0])
         stack.callback(made.http.close)
         broker = f"redis://mx2:{PASSWORD_OF_HOST}@127.0.0.1:{port}/0"
-        made.other = RemoteHost("mx2", new_folder("o"), second, broker)
+        made.other = RemoteHost("mx2", new_folder("o"), second, sinks[1], broker)
         made.other.start()
         stack.callback(made.other.stop)
         made.wait_alive("mx1", "mx2")
@@ -73,7 +74,12 @@ def pair(running: HostPair, broker: redis.Redis) -> Iterator[HostPair]:
     running.wait_alive("mx1", "mx2")
     wait_until(lambda: running.pairs() == set(), "the list is empty")
     yield running
-    assert broker.execute_command("ACL", "LOG") == []
+    assert {*refused(broker)} <= {"client|setinfo"}  # by which a client says what it is
+
+
+def refused(broker: redis.Redis) -> list[str]:
+    """Return what the broker did not let somebody do."""
+    return [str(each["object"]) for each in broker.acl_log()]
 
 
 def one_on_each(pair: HostPair, recipient: str = "u@defer.test") -> tuple[str, str]:
@@ -237,6 +243,24 @@ def test_what_a_host_missed_while_it_was_away_it_does_not_do_when_it_is_back(
     assert post(pair, "freeze", {"message_id": second}).status_code == 200
     assert pair.other.exim.message_ids() == frozen(pair.other.exim) == {second}
     assert pair.exim.message_ids() == {first}
+
+
+def test_delivery_that_has_begun_outlives_the_hosts_process(pair: HostPair) -> None:
+    sink = pair.other.sink
+    sink.released.clear()
+    message_id = pair.other.exim.submit("slow@far.test")
+    wait_until(lambda: pair.pairs() == {("mx2", message_id)}, "it is listed")
+    post(pair, "deliver", {"message_id": message_id}).raise_for_status()
+    wait_until(lambda: pair.listed()["data"]["messages"][0]["is_delivering"], "it is under way")
+
+    pair.other.process.send_signal(signal.SIGKILL)
+    pair.other.process.wait()
+    sink.released.set()
+
+    wait_until(lambda: not pair.other.exim.message_ids(), "it is delivered")
+    said = pair.other.exim.plain_log()
+    assert said.count(f"{message_id} => slow@far.test") == 1
+    assert f"{message_id} Completed" in said
 
 
 @pytest.mark.parametrize(

@@ -1,10 +1,12 @@
 """Who needs which rights: the host's process Exim's group and no more, the API none at all."""
 
 import contextlib
+import json
 import os
+import re
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import httpx
@@ -23,7 +25,7 @@ from tests.mail.plain_user import (
     require_other_users,
     rights_of,
 )
-from tests.servers import Process, RedisServer, System, wait_until
+from tests.servers import ROOT, Process, RedisServer, System, wait_until
 
 pytestmark = pytest.mark.parametrize("backend", ["sqlite"], indirect=True)
 
@@ -85,7 +87,11 @@ def running(
         stack.callback(api.stop)
         stack.callback(stranger.start("worker", settings=settings).stop)
         insider = PlainUser(new_folder("u"), exim, (EXIM_GROUP, LOG_GROUP))
-        watch = insider.start("mail-watch", "--host", "mx1", settings={**broker, "EXIM": EXIM})
+        watch = insider.start(
+            *("mail-watch", "--host", "mx1"),
+            settings={**broker, "EXIM": EXIM},
+            flags=capabilities_of_the_unit(),
+        )
         stack.callback(watch.stop)
         wait_until(lambda: httpx.get(f"{system.url}/health").is_success, "it serves", process=api)
         made = PlainHouse(system, exim, sink)
@@ -95,6 +101,14 @@ def running(
         hosts = lambda: made.http.get("/api/v1/queue/hosts").json()["data"]["hosts"]  # noqa: E731
         wait_until(hosts, "a host is known", process=watch)
         yield made
+
+
+def capabilities_of_the_unit() -> list[str]:
+    """Return how setpriv leaves what the unit of a mail host leaves to who becomes root in it."""
+    unit = (ROOT / "deploy" / "systemd" / "stanchion-mail-watch.service").read_text()
+    [names] = re.findall(r"^CapabilityBoundingSet=(.+)$", unit, re.MULTILINE)
+    kept = [f"+{name.removeprefix('CAP_').lower()}" for name in names.split()]
+    return [f"--bounding-set={','.join(['-all', *kept])}"]
 
 
 def witness(folder: Path) -> Path:
@@ -260,3 +274,44 @@ def test_host_process_that_may_not_look_says_so(house: PlainHouse) -> None:
     assert "ermission denied" in line["reason"]
     hosts = house.http.get("/api/v1/queue/hosts").json()["data"]["hosts"]
     assert [each["name"] for each in hosts] == ["mx1"]
+
+
+def seen(user: PlainUser, house: PlainHouse, flags: Sequence[str] = ()) -> dict[str, str]:
+    """Return what `mail-watch --check` says of each subject: its level, and what to do."""
+    process = user.start(
+        *("mail-watch", "--check", "--json", "--host", "mx1"),
+        settings={"BROKER_URL": house.system.redis_url, "EXIM": EXIM},
+        flags=flags,
+    )
+    code = process.wait(60)
+    findings = json.loads(process.log())
+    assert code == int(any(each["level"] == "fault" for each in findings))
+    facts = ("level", "fact", "advice")
+    return {each["subject"]: " ".join(each[name] for name in facts) for each in findings}
+
+
+def test_check_finds_a_member_of_both_groups_well_set_up(house: PlainHouse) -> None:
+    said = seen(house.insider, house, capabilities_of_the_unit())
+
+    assert {subject: each.split()[0] for subject, each in said.items()} == dict.fromkeys(
+        ("exim", "spool", "acting", "log", "broker"), "ok"
+    )
+
+
+def test_check_names_the_groups_that_a_user_is_not_in(house: PlainHouse) -> None:
+    said = seen(house.stranger, house)
+
+    for subject, level, group in (
+        ("spool", "fault", EXIM_GROUP),
+        ("acting", "fault", EXIM_GROUP),
+        ("log", "warn", LOG_GROUP),
+    ):
+        assert said[subject].startswith(level)
+        assert f"usermod --append --groups {group} {USER}" in said[subject]
+
+
+def test_check_names_walls_that_exim_would_hit(house: PlainHouse) -> None:
+    said = seen(house.insider, house, ("--no-new-privs",))
+
+    assert said["acting"].startswith("fault")
+    assert "NoNewPrivileges" in said["acting"]
