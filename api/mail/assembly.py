@@ -21,6 +21,7 @@ from api.mail.acting import ActingRoom
 from api.mail.alarms import AlarmsResource
 from api.mail.dialogues import DialogueResource
 from api.mail.exports import ExportResource
+from api.mail.hosts import OneHostResource
 from api.mail.letters import ContentResource, LetterRoom, WholeMessageResource
 from api.mail.live import MailListeners, MailSocket, mail_channel
 from api.mail.logs import LogRoom
@@ -154,6 +155,7 @@ class Mail:
             (f"{_PATH}/groups", numbers.GroupsResource(room)),
             (f"{_PATH}/trend", numbers.TrendResource(room)),
             (f"{_PATH}/hosts", queue.HostsResource(room)),
+            (f"{_PATH}/hosts/{{host}}", OneHostResource(self.service, acts.proxies, self._now_ms)),
             (f"{_PATH}/alarms", AlarmsResource(room, self._thresholds)),
             (f"{_PATH}/bulk", acting.BulkResource(acts)),
             (f"{_PATH}/operations/{{operation_id}}", acting.OperationResource(acts)),

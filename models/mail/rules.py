@@ -159,6 +159,19 @@ class HostNotFoundError(NotFoundError):
         return f"mail host {self.host} is unknown"
 
 
+class HostAliveError(ConflictError):
+    """A mail host shows life, so it cannot be forgotten: it would be back at once."""
+
+    code = "mail_host_alive"
+
+    def __init__(self, host: str) -> None:
+        super().__init__(host)
+        self.host = host
+
+    def __str__(self) -> str:
+        return f"mail host {self.host} is alive: stop what watches it first"
+
+
 class MessageIdTakenError(ConflictError):
     """Several hosts have a message of this id, so the caller must name the host."""
 

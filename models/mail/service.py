@@ -11,13 +11,17 @@ from models.database import Database
 from models.mail.alarms import Alarm
 from models.mail.filters import MailFilter, SortBy
 from models.mail.rules import (
+    HostAliveError,
     HostAwayError,
+    HostNotFoundError,
     MessageIdTakenError,
     MessageNotFoundError,
     check_message_id,
+    is_host,
 )
-from models.mail.statements import alarms, groups, lists, retries, samples
+from models.mail.statements import alarms, groups, index, lists, retries, samples
 from models.mail.views import (
+    HOST_SILENT_MS_MAX,
     Group,
     GroupBy,
     Host,
@@ -90,6 +94,24 @@ class MailService:
         for each in await self.hosts():
             if each.name == host and not each.is_alive(now_ms=now_ms):
                 raise HostAwayError(host)
+
+    async def forget_host(self, name: str, actor: audit.Actor, *, now_ms: int) -> None:
+        """Take a host that is no more out of the index, with its queue, and audit that.
+
+        Raises HostNotFoundError, and HostAliveError while it shows life.
+        """
+
+        def write(connection: Connection) -> None:
+            seen_at_ms = index.seen_at(connection, name) if is_host(name) else None
+            if seen_at_ms is None:
+                raise HostNotFoundError(name)
+            if now_ms - seen_at_ms <= HOST_SILENT_MS_MAX:
+                raise HostAliveError(name)
+            index.forget_host(connection, name)
+            change = audit.Change(action="mail_host_forgotten", target=name, details={})
+            audit.add(connection, actor, change, now_ms=now_ms)
+
+        await self._database.run(write)
 
     async def totals(self) -> Totals:
         """Return what all queues hold."""

@@ -215,6 +215,7 @@ def test_no_host_but_the_one_of_that_name_is_meant(mail: Attacked, text: str) ->
         post(mail, "actions/freeze", {"message_id": message_id, "host": text}),
         mail.http.post(f"/api/v1/queue/{message_id}/freeze", params={"host": text}),
         mail.http.get(f"/api/v1/messages/{message_id}/content", params={"host": text}),
+        mail.http.delete(f"/api/v1/queue/hosts/{urllib.parse.quote(text, safe='')}"),
     ]
 
     assert {each.status_code for each in answers} <= {400, 404}

@@ -219,6 +219,26 @@ def test_host_that_was_stopped_is_named_at_once_and_the_other_goes_on(pair: Host
     assert frozen(pair.exim) == {first}
 
 
+def test_host_that_is_no_more_is_forgotten_by_an_admin(pair: HostPair) -> None:
+    first, second = one_on_each(pair)
+    path = "/api/v1/queue/hosts/mx2"
+    with pair.as_user("operator") as operator:
+        assert operator.delete(path).status_code == 403
+    assert pair.http.delete(path).status_code == 409
+    before = parted(pair)
+    pair.other.stop()
+    wait_until(lambda: parted(pair) == before + 1, "its good-bye is heard")
+
+    assert pair.http.delete(path).status_code == 204
+    assert pair.http.delete(path).status_code == 404
+
+    assert set(pair.hosts()) == {"mx1"}
+    assert pair.pairs() == {("mx1", first)}
+    pair.other.start()
+    pair.wait_alive("mx2")
+    assert pair.pairs() == {("mx1", first), ("mx2", second)}
+
+
 def test_what_a_host_missed_while_it_was_away_it_does_not_do_when_it_is_back(
     pair: HostPair, broker: redis.Redis
 ) -> None:

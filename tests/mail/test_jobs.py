@@ -4,10 +4,19 @@ from dataclasses import replace
 
 import pytest
 
+from models import audit
+from models.audit import Actor
 from models.database import Database
 from models.mail.filters import EVERYTHING
 from models.mail.jobs import apply_batch, part, recount
-from models.mail.rules import Batch, HostAwayError, Mail, Status
+from models.mail.rules import (
+    Batch,
+    HostAliveError,
+    HostAwayError,
+    HostNotFoundError,
+    Mail,
+    Status,
+)
 from models.mail.service import MailService
 
 NOW_MS = 1_700_000_000_000
@@ -71,6 +80,38 @@ async def test_host_that_says_good_bye_is_silent_whatever_arrives_late(
     assert apply(database, replace(batch(1, mail(3), generation=7), is_whole=True)) == (7, 1)
     await service.require_life("mx1", now_ms=NOW_MS)
     assert await ids(database) == [3]
+
+
+async def test_host_that_is_no_more_is_forgotten_and_its_queue_with_it(database: Database) -> None:
+    service, actor = MailService(database), Actor(kind="session", name="anna", id="7", address="")
+    apply(database, replace(batch(1, mail(1), mail(2)), is_whole=True))
+    apply(database, replace(batch(1, mail(3), host="mx2"), is_whole=True))
+
+    with pytest.raises(HostAliveError, match="mx1"):
+        await service.forget_host("mx1", actor, now_ms=NOW_MS + 10_000)
+    with pytest.raises(HostNotFoundError, match="mx9"):
+        await service.forget_host("mx9", actor, now_ms=NOW_MS)
+    await service.forget_host("mx1", actor, now_ms=NOW_MS + 10_001)
+
+    assert [each.name for each in await service.hosts()] == ["mx2"]
+    assert await ids(database) == [3]
+    with database.begin() as connection:
+        [entry] = audit.page(connection, target="mx1", count=9)
+    assert (entry.change.action, entry.actor.name) == ("mail_host_forgotten", "anna")
+
+
+async def test_host_that_was_forgotten_and_is_back_tells_everything_anew(
+    database: Database,
+) -> None:
+    service, actor = MailService(database), Actor(kind="session", name="anna", id="7", address="")
+    apply(database, replace(batch(1, mail(1)), is_whole=True))
+    await service.forget_host("mx1", actor, now_ms=NOW_MS + 60_000)
+
+    # What it sends after that follows on nothing that is known: it hears so, and begins again.
+    assert apply(database, batch(2, mail(2))) == (0, 0)
+    whole = replace(batch(1, mail(1), mail(2), generation=6), is_whole=True)
+    assert apply(database, whole) == (6, 1)
+    assert await ids(database) == [1, 2]
 
 
 async def test_good_bye_of_a_watcher_that_was_followed_means_nothing(database: Database) -> None:

@@ -7,7 +7,7 @@ import msgspec
 from sqlalchemy import BigInteger, Connection, bindparam, delete, func, insert, select, update
 
 from models.mail.rules import Batch, Mail
-from models.mail.tables import KEY_CHARACTERS_MAX, count, host, message
+from models.mail.tables import KEY_CHARACTERS_MAX, count, host, message, retry
 
 _encode: Final = msgspec.json.Encoder().encode
 
@@ -88,6 +88,20 @@ def note_host(connection: Connection, batch: Batch, *, is_whole: bool, now_ms: i
 def note_life(connection: Connection, name: str, *, now_ms: int) -> None:
     """Note that a host lives."""
     connection.execute(_SEEN, {"of_host": name, "moment_ms": now_ms})
+
+
+def seen_at(connection: Connection, name: str) -> int | None:
+    """Return when a host was last heard of, None: it never was; nobody applies until the commit."""
+    statement = select(host.c.seen_at_ms).where(host.c.name == name).with_for_update()
+    found: int | None = connection.execute(statement).scalar()
+    return found
+
+
+def forget_host(connection: Connection, name: str) -> None:
+    """Delete what the index has of a host, under its lock."""
+    for table in (message, count, retry):
+        connection.execute(delete(table).where(table.c.host == name))
+    connection.execute(delete(host).where(host.c.name == name))
 
 
 def close_generation(
