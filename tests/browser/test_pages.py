@@ -197,7 +197,7 @@ def test_scripts_say_what_the_languages_have() -> None:
         *("counter", "officer", "priority", "reason", "refusal"),
         *("feedback", "holder", "tell"),
         *("day", "hall", "policy"),
-        *("card", "component", "fact", "level", "notice", "overview", "trend"),
+        *("card", "component", "fact", "level", "notice", "overview", "pulse", "trend"),
         *("display", "kiosk"),
         *("board", "dead", "find", "life", "mail", "messages", "one", "tail"),
         *("audit", "people", "role", "room", "rooms", "scope"),

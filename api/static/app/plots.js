@@ -2,24 +2,31 @@
 
 import uPlot from "uplot";
 
+const SMALL_PX = 22; // a line of labels, and what two of them are apart
+
+/** Draw rows of numbers as `moving` does; returns what ends it. */
+export const plot = (element, how, rows) => moving(element, how, rows).end;
+
 /**
- * Draw rows of numbers.
+ * Draw rows of numbers that others follow.
  *
  * @param {HTMLElement} element where
- * @param {{heightPx: number, labelsPx: number, scales: object, series: (colour: (name: string) => () => string) => object[]}} how
+ * @param {{heightPx: number, labelsPx: number, scales: object, series: (colour: (name: string) => () => string) => object[], along?: object}} how
+ *   `along` is what the axis along a small picture is drawn by
  * @param {number[][]} rows the first is along the picture
- * @returns {() => void} ends it
+ * @returns {{show: (rows: number[][]) => void, end: () => void}} draws anew, and ends it
  */
-export function plot(element, { heightPx, labelsPx, scales, series }, rows) {
+export function moving(element, { heightPx, labelsPx, scales, series, along }, rows) {
   const colour = (name) => () => getComputedStyle(element).getPropertyValue(name).trim();
   const axis = { stroke: colour("--soft"), grid: { stroke: colour("--line") }, ticks: { show: false } };
+  const small = { size: SMALL_PX, space: SMALL_PX, gap: 4 };
   const size = () => ({ width: element.clientWidth, height: heightPx });
   const picture = new uPlot(
     {
       ...size(),
       legend: { show: false },
       cursor: { show: false },
-      axes: [axis, { ...axis, size: labelsPx }],
+      axes: along ? [{ ...axis, ...small, ...along }, { ...axis, ...small, size: labelsPx }] : [axis, { ...axis, size: labelsPx }],
       scales,
       series: [{}, ...series(colour)],
     },
@@ -30,9 +37,12 @@ export function plot(element, { heightPx, labelsPx, scales, series }, rows) {
   const again = () => picture.redraw();
   sizes.observe(element);
   addEventListener("theme", again);
-  return () => {
-    sizes.disconnect();
-    removeEventListener("theme", again);
-    picture.destroy();
+  return {
+    show: (news) => picture.setData(news),
+    end() {
+      sizes.disconnect();
+      removeEventListener("theme", again);
+      picture.destroy();
+    },
   };
 }

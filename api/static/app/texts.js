@@ -15,7 +15,12 @@ const numbers = new Intl.NumberFormat(language);
 export const number = (value) => numbers.format(value);
 
 /** Write a length of time in whole minutes, or in seconds if it is short. */
-export function duration(seconds) {
+export const duration = (seconds) => written(seconds, "long");
+
+/** The same, for a place that is narrow. */
+export const brief = (seconds) => written(seconds, "short");
+
+function written(seconds, unitDisplay) {
   const [value, unit] = seconds > 90 ? [Math.ceil(seconds / 60), "minute"] : [seconds, "second"];
-  return new Intl.NumberFormat(language, { style: "unit", unit, unitDisplay: "long" }).format(value);
+  return new Intl.NumberFormat(language, { style: "unit", unit, unitDisplay }).format(value);
 }
