@@ -2,14 +2,18 @@
 
 import math
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Final
 
 import msgspec
 from msgspec import Struct
 
 from api.mail.moments import iso_seconds, span
+from api.mail.outcomes import NAMES, result_of
 from models.audit import Entry
 from models.clock import iso_utc
+from models.mail.operations import Settled
+from models.mail.rules import Action
 from models.mail.views import Host, HostedMail, MailPage, Totals, Trend
 
 encode: Final = msgspec.json.Encoder().encode
@@ -332,9 +336,17 @@ def details_data(hosted: HostedMail) -> MailDetailsData:
     )
 
 
-def audit_body(entry: Entry) -> MailAuditBody:
-    """Return a line of the audit log in the original's form."""
+def audit_body(entry: Entry, settled: Settled | None = None) -> MailAuditBody:
+    """Return a line of the audit log in the original's form, and with what came of it."""
     at = iso_utc(entry.at_ms)
+    details = {**entry.change.details}
+    with suppress(ValueError):
+        action = Action(str(details.get("operation")))
+        details["operation"] = NAMES[action]
+        if settled is not None:
+            result = result_of(entry.change.target, settled, action)
+            details |= {"success": result.success, "message": result.message}
+            details |= {"error": result.error} if result.error else {}
     return MailAuditBody(
         id=entry.id,
         timestamp=at,
@@ -342,7 +354,7 @@ def audit_body(entry: Entry) -> MailAuditBody:
         message_id=entry.change.target,
         user_id=entry.actor.id,
         user=entry.actor.name,
-        details=encode(entry.change.details).decode(),
+        details=encode(details).decode(),
         ip_address=entry.actor.address,
         created_at=at,
     )

@@ -165,8 +165,8 @@ class HistoryResource(MailResource):
         self, _req: Request, resp: Response, message_id: str, *, query: MailHistoryQuery
     ) -> None:
         """Return what people did to a message through this server; it may be gone since."""
-        entries = await self._service.history(message_id, count=query.limit)
-        history = [bodies.audit_body(each) for each in entries]
+        deeds = await self._service.history(message_id, count=query.limit)
+        history = [bodies.audit_body(each.entry, each.settled) for each in deeds]
         resp.data = bodies.encode(
             bodies.MailHistoryAnswer(data=bodies.MailHistoryData(message_id, history))
         )

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from models.audit import Entry
 from models.errors import LateError, NotFoundError
 from models.mail.rules import Action, Outcome, Result
 from models.mail.views import HostedMail, Spot
@@ -65,6 +66,14 @@ class Settled:
 
     host: str
     outcome: Outcome
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Deed:
+    """What somebody did to a message, and what came of it, as far as that is known and kept."""
+
+    entry: Entry
+    settled: Settled | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

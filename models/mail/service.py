@@ -1,7 +1,6 @@
 """What a request does with mail: it asks the index, and never an Exim or a spool."""
 
 import math
-from collections.abc import Sequence
 from typing import Final
 
 from sqlalchemy import Connection
@@ -10,6 +9,7 @@ from models import audit
 from models.database import Database
 from models.mail.alarms import Alarm
 from models.mail.filters import MailFilter, SortBy
+from models.mail.operations import Deed
 from models.mail.rules import (
     HostAliveError,
     HostAwayError,
@@ -19,7 +19,7 @@ from models.mail.rules import (
     check_message_id,
     is_host,
 )
-from models.mail.statements import alarms, groups, index, lists, retries, samples
+from models.mail.statements import alarms, groups, index, lists, operations, retries, samples
 from models.mail.views import (
     HOST_SILENT_MS_MAX,
     Group,
@@ -150,12 +150,20 @@ class MailService:
             lambda connection: groups.groups(connection, wanted, by=by, limit=limit)
         )
 
-    async def history(self, message_id: str, *, count: int) -> Sequence[audit.Entry]:
+    async def history(self, message_id: str, *, count: int) -> list[Deed]:
         """Return what people did to a message, the newest first; it may be gone since."""
         check_message_id(message_id)
-        return await self._database.read(
-            lambda connection: audit.page(connection, target=message_id, count=count)
-        )
+
+        def read(connection: Connection) -> list[Deed]:
+            entries = audit.page(connection, target=message_id, count=count)
+            ids = [str(each.change.details.get("operation_id", "")) for each in entries]
+            settled = operations.outcomes_of(connection, message_id, ids)
+            return [
+                Deed(entry=entry, settled=settled.get(operation_id))
+                for entry, operation_id in zip(entries, ids, strict=True)
+            ]
+
+        return await self._database.read(read)
 
     async def alarms(self) -> list[Alarm]:
         """Return what somebody should look at, the oldest first."""

@@ -1,5 +1,6 @@
 """The mail contract over HTTP, against a real Exim that is watched by the real process."""
 
+import json
 import re
 import subprocess
 import sys
@@ -233,6 +234,13 @@ def test_one_message_is_frozen_thawed_and_deleted(mail: MailSystem) -> None:
         *("queue_delete", "queue_thaw", "queue_freeze", "queue_freeze"),
     ]
     assert history[0]["user"] == "admin"
+    details = [json.loads(each["details"]) for each in history]
+    assert [each["operation"] for each in details] == ["delete", "thaw", "freeze", "freeze"]
+    assert [each["message"] for each in details] == [
+        *("Message deleted successfully", "Message thawed successfully"),
+        *("Message is already frozen", "Message frozen successfully"),
+    ]
+    assert [each["success"] for each in details] == [True] * 4
 
 
 def test_message_is_delivered_now(mail: MailSystem) -> None:
@@ -308,6 +316,9 @@ def test_message_that_is_being_delivered_is_locked(mail: MailSystem) -> None:
     assert answer.status_code == 500
     assert answer.json()["error"] == "Message is being delivered"
     assert answer.json()["data"]["message"] == f"Message {message_id} is locked"
+    [refused, _] = mail.http.get(f"{path}/history").json()["data"]["history"]
+    told = json.loads(refused["details"])
+    assert (told["success"], told["error"]) == (False, "Message is being delivered")
     mail.wait_for()
 
 

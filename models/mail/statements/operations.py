@@ -16,6 +16,10 @@ _MOMENT: Final = bindparam("moment_ms", type_=BigInteger)
 _LOCKED: Final = select(operation).where(operation.c.id == bindparam("of_id")).with_for_update()
 _BY_ID: Final = select(operation).where(operation.c.id == bindparam("of_id"))
 # Those that failed first: a page of many shows what needs somebody.
+_OUTCOMES_OF: Final = select(outcome).where(
+    outcome.c.operation_id.in_(bindparam("of_ids", expanding=True)),
+    outcome.c.message_id == bindparam("of_message_id"),
+)
 _OUTCOMES: Final = (
     select(outcome)
     .where(outcome.c.operation_id == bindparam("of_id"))
@@ -127,13 +131,17 @@ def read(connection: Connection, operation_id: str, *, lock: bool = False) -> Op
 def outcomes(connection: Connection, operation_id: str, *, count: int) -> dict[str, Settled]:
     """Return what came of at most `count` of an operation's messages so far, by id."""
     rows = connection.execute(_OUTCOMES, {"of_id": operation_id, "count": count})
-    return {
-        row.message_id: Settled(
-            host=row.host,
-            outcome=Outcome(message_id=row.message_id, result=Result(row.result), said=row.said),
-        )
-        for row in rows
-    }
+    return {row.message_id: _settled(row) for row in rows}
+
+
+def outcomes_of(
+    connection: Connection, message_id: str, operation_ids: Sequence[str]
+) -> dict[str, Settled]:
+    """Return what came of a message in operations, by their ids, as far as that is kept."""
+    rows = connection.execute(
+        _OUTCOMES_OF, {"of_message_id": message_id, "of_ids": list(operation_ids)}
+    )
+    return {row.operation_id: _settled(row) for row in rows}
 
 
 def open_chunks(connection: Connection, operation_id: str) -> list[Chunk]:
@@ -235,6 +243,13 @@ def read_chunk(connection: Connection, operation_id: str, number: int) -> Chunk 
         _CHUNKS.where(chunk.c.number == number), {"of_id": operation_id}
     ).first()
     return None if row is None else _chunk(row)
+
+
+def _settled(row: Row[Any]) -> Settled:
+    return Settled(
+        host=row.host,
+        outcome=Outcome(message_id=row.message_id, result=Result(row.result), said=row.said),
+    )
 
 
 def _chunk(row: Row[Any]) -> Chunk:
