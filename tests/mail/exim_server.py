@@ -47,12 +47,14 @@ class EximServer:
         assert found is not None
         self.spool = str(folder / "spool")
         self.logs = folder / "log"
+        self.boxes = folder / "boxes"  # where mail for `home.test` goes, as another user
         self.config = folder / "exim.conf"
         owner = user or ("Debian-exim" if os.geteuid() == 0 else getpass.getuser())
         account = pwd.getpwnam(owner)
         macros = {
             "SPOOL": self.spool,
             "LOGS": self.logs,
+            "BOXES": self.boxes,
             "SINK_PORT": sink_port,
             "DOWN_PORT": free_port(),
             "USER": owner,
@@ -66,6 +68,8 @@ class EximServer:
             made.mkdir(mode=0o750)
             if os.geteuid() == 0:
                 os.chown(made, account.pw_uid, account.pw_gid)
+        self.boxes.mkdir(mode=0o777)
+        self.boxes.chmod(0o777)
         self.command = [*found, "-C", str(self.config)]
         self.run("-bpc")  # makes the folders of the spool
         self.submit("first@defer.test")

@@ -87,7 +87,7 @@ def test_recipients_and_sender_are_changed(mail: MailSystem) -> None:
     [
         ("POST", "recipients", {"addresses": ["-C/etc/passwd"]}, "addresses[0]"),
         ("POST", "recipients", {"addresses": ["a@x.test", "a b@x.test"]}, "addresses[1]"),
-        ("POST", "recipients", {"addresses": ["bad@@x.test"]}, "addresses"),
+        ("POST", "recipients", {"addresses": ["bad@_"]}, "addresses"),
         ("POST", "recipients", {"addresses": []}, "addresses"),
         ("POST", "recipients", {"addresses": ["a@x.test"] * 101}, "addresses"),
         ("POST", "recipients", {"address": "a@x.test"}, "address"),

@@ -161,11 +161,11 @@ def test_an_edit_that_exim_refuses_changes_nothing_and_says_why(
 ) -> None:
     message_id = exim.submit("u@defer.test")
 
-    refused = program.edit(Action.ADD_RECIPIENTS, message_id, ["good@far.test", "bad@@x.test"])
+    refused = program.edit(Action.ADD_RECIPIENTS, message_id, ["good@far.test", "bad@_"])
     stranger = program.edit(Action.DROP_RECIPIENTS, message_id, ["u@defer.test", "no@far.test"])
 
     assert (refused.result, stranger.result) == (Result.REFUSED, Result.REFUSED)
-    assert "bad address <bad@@x.test>: domain missing or malformed" in refused.said
+    assert "bad address <bad@_>: domain missing or malformed" in refused.said
     assert "no@far.test is not a recipient" in stranger.said
     [listed] = program.listing()
     assert (listed.recipients, listed.delivered) == (("u@defer.test",), ())

@@ -187,6 +187,18 @@ def test_member_of_exims_group_can_do_everything(house: PlainHouse) -> None:
     wait_until(lambda: {"arrival", "defer"} <= logged(), "the log is read")
 
 
+def test_delivery_within_the_units_walls_reaches_a_mailbox(house: PlainHouse) -> None:
+    message_id = house.exim.submit("u@home.test", body="for a box\n")
+    house.wait_for(message_id)
+
+    ask(house, "POST", "actions/deliver", {"message_id": message_id}).raise_for_status()
+    house.wait_for()
+
+    box = house.exim.boxes / "box"
+    assert "for a box" in box.read_text()
+    assert box.owner() == "nobody"
+
+
 # What Exim is told for each action and for each look at a message.
 OPTIONS = ("-bp", "-bpc", "-M", "-Mf", "-Mt", "-Mrm", "-Mg", "-Mar", "-Mes", "-Mmd", "-Mmad")
 LOOKS = ("-Mvh", "-Mvb", "-Mvl", "-Mvc")
