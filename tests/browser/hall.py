@@ -57,6 +57,9 @@ class BrowserHall:
         path = f"/app/tickets/{ticket['id']}"
         self.admin.patch(path, json={"status": status}).raise_for_status()
 
+    def call_next(self, counter_id: int) -> None:
+        self.admin.post(f"/app/counters/{counter_id}/call-next").raise_for_status()
+
     def close(self) -> None:
         self._anybody.close()
         self.admin.close()

@@ -51,7 +51,9 @@ function hear(data) {
   if (data.ticket) {
     if (!isOurs(data.ticket.counter_id)) return;
     const { number_text, counter_name } = data.ticket;
-    calls.value = [{ number_text, counter_name, at: data.timestamp }, ...calls.value].slice(0, LAST + 1);
+    const [latest, ...before] = calls.value;
+    const isAgain = latest?.number_text === number_text && latest.counter_name === counter_name;
+    calls.value = [{ number_text, counter_name }, ...(isAgain ? before : calls.value)].slice(0, LAST + 1);
   } else {
     clearTimeout(gone);
     said.value = { words, type: data.type };

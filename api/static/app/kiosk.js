@@ -13,6 +13,7 @@ const IDLE_S = 25; // of a ticket on the screen, before the next person may come
 const IDLE_MS = 1000 * (Number(new URLSearchParams(location.search).get("idle")) || IDLE_S);
 const FORGET_MS = 60_000; // of a choice that was begun
 const LOOK_EVERY_MS = 30_000;
+const LOOK_AWAY_MS = 3_000; // while the server does not answer: people stand there
 const SEARCH_FROM = 9; // choices; fewer are seen at once
 const PRIORITIES = ["normal", "priority", "elderly"];
 
@@ -25,6 +26,8 @@ const search = signal("");
 const isSending = signal(false);
 const paper = signal("asked"); // asked, failed
 let idle = null;
+let next = null;
+let isOfAway = false; // what is refused says that the server is away, and goes when it is back
 
 /** Go back to the beginning when nobody is there any more. */
 function wait(ms) {
@@ -35,12 +38,14 @@ function wait(ms) {
 function reset() {
   clearTimeout(idle);
   ticket.value = refusal.value = null;
+  isOfAway = false;
   priority.value = "normal";
   search.value = "";
   paper.value = "asked";
 }
 
 async function look() {
+  clearTimeout(next);
   try {
     const [procedures, counters] = await Promise.all([
       ask("GET", "/app/procedures/"),
@@ -48,9 +53,12 @@ async function look() {
     ]);
     choices.value = { procedures: procedures.procedures, counters: counters.counters };
     isAway.value = false;
+    if (isOfAway) refusal.value = null;
+    isOfAway = false;
   } catch {
     isAway.value = true;
   }
+  next = setTimeout(look, isAway.value ? LOOK_AWAY_MS : LOOK_EVERY_MS);
 }
 
 async function take(wanted) {
@@ -64,6 +72,12 @@ async function take(wanted) {
     wait(IDLE_MS);
   } catch (error) {
     refusal.value = sentenceOf(error);
+    isOfAway = !(error instanceof Refusal);
+    if (isOfAway) {
+      isAway.value = true;
+      clearTimeout(next);
+      next = setTimeout(look, LOOK_AWAY_MS);
+    }
     wait(FORGET_MS);
   }
   isSending.value = false;
@@ -167,9 +181,8 @@ function Kiosk() {
 
 root.replaceChildren();
 render(html`<${Kiosk} />`, root);
-setInterval(look, LOOK_EVERY_MS);
+next = setTimeout(look, choices.value === null ? 0 : LOOK_EVERY_MS);
 addEventListener("online", look);
 addEventListener("offline", () => {
   isAway.value = true;
 });
-if (choices.value === null) look();
