@@ -32,25 +32,36 @@ export function Hosts({ hosts }) {
   </ul>`;
 }
 
-/** The last hour: all messages, and those that are frozen. */
+/** The last hour: all messages and those that are frozen, and how long the oldest has waited. */
 export function Trend({ samples }) {
-  const element = useRef(null);
-  const times = samples.map((each) => Date.parse(each.timestamp) / 1_000);
-  const rows = [times, samples.map((each) => each.messages), samples.map((each) => each.frozen)];
-  useEffect(() => (samples.length > 1 ? draw(element.current, rows) : undefined), [JSON.stringify(rows)]);
   if (samples.length < 2) return null;
-  const [first, last] = [samples[0].messages, samples.at(-1).messages];
+  const column = (name) => samples.map((each) => each[name]);
+  const times = samples.map((each) => Date.parse(each.timestamp) / 1_000);
+  const [first, last] = [samples[0], samples.at(-1)];
+  const hours = column("oldest_age").map((seconds) => seconds / 3_600);
+  return html`<div class="pictures">
+    <${Picture} label=${text("mail.trend")} rows=${[times, column("messages"), column("frozen")]}
+      said=${text("mail.trend_said", { from: number(first.messages), to: number(last.messages) })} />
+    <${Picture} label=${text("mail.trend_age")} rows=${[times, hours]}
+      said=${text("mail.trend_age_said", { from: span(first.oldest_age), to: span(last.oldest_age) })} />
+  </div>`;
+}
+
+function Picture({ label, said, rows }) {
+  const element = useRef(null);
+  useEffect(() => draw(element.current, rows), [JSON.stringify(rows)]);
   return html`<figure class="peaks">
-    <div ref=${element} role="img" aria-label=${text("mail.trend")}></div>
-    <figcaption>${text("mail.trend_said", { from: number(first), to: number(last) })}</figcaption>
+    <div ref=${element} role="img" aria-label=${label}></div>
+    <figcaption>${said}</figcaption>
   </figure>`;
 }
 
 function draw(element, rows) {
-  const series = (colour) => [
+  const lines = (colour) => [
     { stroke: colour("--chart-done"), width: 2 },
     { stroke: colour("--soft"), width: 2, dash: [4, 4] },
   ];
+  const series = (colour) => lines(colour).slice(0, rows.length - 1);
   const scales = { y: { range: (_plot, _least, top) => [0, Math.max(4, top)] } };
   return plot(element, { heightPx: HEIGHT_PX, labelsPx: 44, scales, series }, rows);
 }
