@@ -63,7 +63,7 @@ class Mailed:
 
 def main() -> None:
     options = _options()
-    sizes = QUICK_SIZES if options.quick else SIZES
+    sizes = options.sizes or (QUICK_SIZES if options.quick else SIZES)
     report = Report(f"mail-{options.database}")
     report.say(describe("falcon", "celery", "sqlalchemy"))
     report.say(f"load average {load_average():.1f} at the start; the index on {options.database}")
@@ -91,6 +91,7 @@ def _mailed(size: int, options: argparse.Namespace) -> Iterator[Mailed]:
         ids = fill(exim, size)
         database_url = f"sqlite:///{folder}/mail.db"
         if options.database == "postgresql":
+            (folder / "postgresql").mkdir()
             server = stack.enter_context(DurablePostgresqlServer(folder / "postgresql"))
             database_url = server.create_database("mail")
         redis_server = stack.enter_context(RedisServer(folder / "redis"))
@@ -208,7 +209,8 @@ def _say_acts(report: Report, name: str, found: dict[str, float]) -> None:
         f"{name} {ACTED:,} ids: {found['product']:.2f} s over HTTP, outcomes on disk and told;"
         f" {found['batch']:.2f} s by hand, {_PROCESSES} times {_PER_PROCESS};"
         f" {found['single']:.2f} s one process each. Times as fast as those"
-        f" {_at_least(times, ACT_TIMES)}, times the best batch {_at_most(beside, BATCH_TIMES, digits=2)}"
+        f" {_at_least(times, ACT_TIMES)}, times the best batch"
+        f" {_at_most(beside, BATCH_TIMES, digits=2)}"
     )
 
 
@@ -252,6 +254,7 @@ def _at_least(found: float, bound: float) -> str:
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="whether it runs, in some seconds")
+    parser.add_argument("--sizes", type=int, nargs="*", help="how many messages, each in turn")
     parser.add_argument("--database", choices=("sqlite", "postgresql"), default="sqlite")
     parser.add_argument("--record", action="store_true", help="write the result to bench/README.md")
     return parser.parse_args()

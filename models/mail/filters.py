@@ -43,6 +43,13 @@ class MailFilter:
     attempts_max: int | None = None
 
     @property
+    def has_texts(self) -> bool:
+        """Say whether parts of texts are looked for, which no order of the table serves."""
+        texts = (self.message_id, self.sender, self.recipient, self.subject, self.reason)
+        others = (self.source, self.sender_domain, self.recipient_domain)
+        return any(each is not None for each in (*texts, *others))
+
+    @property
     def is_counted(self) -> bool:
         """Say whether the kept counts tell how many messages it finds."""
         return self == MailFilter(host=self.host, status=self.status)

@@ -38,8 +38,7 @@ class MassActs:
         chosen = _as_of(wanted, now_ms)
 
         def read(connection: Connection) -> Preview:
-            count = lists.count_found(connection, chosen)
-            sample = lists.page(
+            sample, count = lists.page(
                 connection,
                 chosen,
                 sort_by=SortBy.TIMESTAMP,

@@ -56,7 +56,7 @@ class MailService:
         """Return a page of the messages that a filter finds, pages counted from 1."""
 
         def read(connection: Connection) -> MailPage:
-            found = lists.page(
+            found, total = lists.page(
                 connection,
                 wanted,
                 sort_by=sort_by,
@@ -66,7 +66,7 @@ class MailService:
             )
             return MailPage(
                 mails=retries.with_next(connection, found),
-                total=lists.count_found(connection, wanted),
+                total=total,
                 totals=lists.totals(connection),
             )
 
