@@ -243,8 +243,9 @@ def start_system(
 def send_through() -> Iterator[Callable[[str], None]]:
     """Makes `workers.app.send` of this process use the broker at an address."""
 
-    def use(redis_url: str) -> None:
-        configure(load_settings({"STANCHION_REDIS_URL": redis_url, "STANCHION_TIMEZONE": "UTC"}))
+    def use(broker_url: str) -> None:
+        name = "STANCHION_BROKER_URL" if broker_url.startswith("amqp") else "STANCHION_REDIS_URL"
+        configure(load_settings({name: broker_url, "STANCHION_TIMEZONE": "UTC"}))
 
     yield use
     kombu.pools.reset()

@@ -2,6 +2,7 @@
 
 import os
 import pwd
+import subprocess
 from pathlib import Path
 from typing import Self
 
@@ -57,6 +58,28 @@ class RabbitmqServer:
         with Connection(self.url, connect_timeout=2) as connection:
             connection.ensure_connection(max_retries=1, timeout=2)
         return True
+
+    def control(self, *arguments: str) -> None:
+        """Run one command of rabbitmqctl on the node."""
+        entry = pwd.getpwnam(self._user) if self._user else None
+        identity = {"user": entry.pw_uid, "group": entry.pw_gid} if entry else {}
+        subprocess.run(
+            [
+                f"{_PROGRAM.parent}/rabbitmqctl",
+                "-n",
+                self._environ["RABBITMQ_NODENAME"],
+                *arguments,
+            ],
+            env=self._environ,
+            cwd=self._folder,
+            check=True,
+            capture_output=True,
+            **identity,  # type: ignore[call-overload]
+        )
+
+    def url_of(self, user: str, password: str) -> str:
+        """Return the address for a user."""
+        return f"amqp://{user}:{password}@127.0.0.1:{self._port}//"
 
     def __enter__(self) -> Self:
         if self._user:
