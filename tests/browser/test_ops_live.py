@@ -95,6 +95,7 @@ def test_it_says_that_it_is_cut_off_and_goes_on_after_a_restart(
     expect(banner).to_be_visible()
     expect(page.locator(".as-of")).to_contain_text("No connection")
     house.start("api")
+    house.wait_ready()
     put(house, 2)
 
     expect(banner).to_be_hidden()
