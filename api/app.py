@@ -230,7 +230,7 @@ class Application:
         )
         self._app.add_route("/api/queue/events", events)
         routes = [
-            *self._ops.add_routes(self._app),
+            *self._ops.add_routes(self._app, access.guard),
             *messages.add_routes(self._app, self._messages, bounds, now_ms=now_ms),
             *self._mail.add_routes(self._app),
             *message_activity.add_routes(self._app, _activity(stores, settings), now_ms=now_ms),
@@ -279,6 +279,7 @@ class Application:
             _facts(settings, version, needs_key=lambda: bool(access.keys.exist)),
             monitor=monitor,
             messages=self._messages,
+            now=self._ops.now.sentences,
             user_name=access.name_of,
             proxies=access.proxies,
             more=[

@@ -56,6 +56,7 @@ FILES: Final = (
     "app/login.js",
     "app/looks.js",
     "app/messages.js",
+    "app/now.js",
     "app/officer.css",
     "app/officer.js",
     "app/officer_dialogs.js",

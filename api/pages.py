@@ -33,6 +33,8 @@ _HOST: Final = re.compile(r"[\w.-]+(:\d{1,5})?|\[[0-9a-fA-F:.]+\](:\d{1,5})?", r
 _OWN_PATH: Final = re.compile(r"/(?![/\\])[^\\\x00-\x1f\x7f]*")
 
 UserName = Callable[[Request], Awaitable[str | None]]
+# Returns what is said of each domain at this moment, in a language.
+Sentences = Callable[[Language], Awaitable[Mapping[str, str]]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -161,8 +163,10 @@ class StartPage(Page):
         *,
         monitor: HealthMonitor,
         messages: MessageService,
+        now: Sentences,
     ) -> None:
         super().__init__(facts, user_name, proxies)
+        self._now: Final = now
         self._monitor: Final = monitor
         self._messages: Final = messages
 
@@ -171,7 +175,9 @@ class StartPage(Page):
     ) -> Mapping[str, str]:
         """Return the health and the counts of this moment."""
         del user_name
-        states, counts = await asyncio.gather(self._states(), self._counts(language))
+        states, counts, now = await asyncio.gather(
+            self._states(), self._counts(language), self._now(language)
+        )
         words = language.script_texts
         summary = _summary(states)
         needs_key = self._facts.needs_key()
@@ -181,6 +187,7 @@ class StartPage(Page):
             **{f"state.{name}": state for name, state in states.items()},
             **{f"word.{name}": words[f"state.{state}"] for name, state in states.items()},
             **{f"count.{name}": count for name, count in counts.items()},
+            **{f"now.{name}": sentence for name, sentence in now.items()},
             "origin": origin_of(req, self._proxies, self._facts.address),
             "key": '-H "X-API-KEY: $KEY" ' if needs_key else "",
             "hidden_without_keys": "" if needs_key else "hidden",
@@ -235,6 +242,7 @@ def add_routes(
     *,
     monitor: HealthMonitor,
     messages: MessageService,
+    now: Sentences,
     user_name: UserName,
     proxies: Proxies,
     more: Sequence[Callable[[App[Any, Any], Facts], None]] = (),
@@ -243,7 +251,8 @@ def add_routes(
 
     `user_name` tells who a request's session belongs to.
     """
-    app.add_route("/", StartPage(facts, user_name, proxies, monitor=monitor, messages=messages))
+    start = StartPage(facts, user_name, proxies, monitor=monitor, messages=messages, now=now)
+    app.add_route("/", start)
     app.add_route("/login", LoginPage(facts, user_name, proxies))
     for add in more:
         add(app, facts)

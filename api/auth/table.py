@@ -116,6 +116,7 @@ TABLE: Final[tuple[Row, ...]] = (
         methods=_READ,
         who=_EVERYBODY,
     ),
+    Row(paths=("/api/ops/now",), methods=_READ, who=_EVERYBODY),
     Row(paths=("/api/ops",), methods=_READ, who=Who(roles=_WATCHERS.roles)),
     Row(paths=("/metrics",), who=Who(scopes=(Scope.MESSAGES, Scope.ADMIN), this_machine=True)),
     # Messages

@@ -5,11 +5,12 @@ from typing import Any, Final
 
 from falcon.asgi import App
 
+from api.auth.guard import Guard
 from api.live.tail import StreamTail
-from api.ops import pages
-from api.ops.hour import Hour
+from api.ops.hour import Hour, HourResource
 from api.ops.live import OpsLive
-from api.ops.overview import Overview, Sources
+from api.ops.now import Now, NowResource
+from api.ops.overview import Overview, OverviewResource, Sources
 from models.database import Database
 
 
@@ -22,8 +23,16 @@ class Ops:
         """`others` are the streams of all domains, after whose events the overview is told."""
         self._hour: Final = Hour(database, now_ms=sources.now_ms)
         self.overview: Final = Overview(sources, self._hour)
+        self.now: Final = Now(self.overview, now_ms=sources.now_ms)
         self.live: Final = OpsLive(self.overview, self._hour, tail, others)
 
-    def add_routes(self, app: App[Any, Any]) -> list[tuple[str, object]]:
+    def add_routes(self, app: App[Any, Any], guard: Guard) -> list[tuple[str, object]]:
         """Serve what the console asks for; returns the routes for the reference."""
-        return pages.add_routes(app, self.overview, self._hour)
+        routes: list[tuple[str, object]] = [
+            ("/api/ops/overview", OverviewResource(self.overview)),
+            ("/api/ops/hour", HourResource(self._hour)),
+            ("/api/ops/now", NowResource(self.now, guard)),
+        ]
+        for route in routes:
+            app.add_route(*route)
+        return routes

@@ -104,3 +104,44 @@ class HourView(Struct, frozen=True, kw_only=True):
 
     at: str
     domains: dict[str, list[MinuteView]]
+
+
+class NowMessages(Struct, frozen=True, kw_only=True):
+    """All queues of messages together."""
+
+    waiting: int
+    working: int
+    dead: int
+
+
+class NowRooms(Struct, frozen=True, kw_only=True):
+    """All waiting rooms together, and how many of them let visitors in."""
+
+    waiting: int
+    inside: int
+    open: int
+    all: int
+
+
+class NowMail(Struct, frozen=True, kw_only=True):
+    """All mail hosts together."""
+
+    waiting: int
+    hosts: int
+
+
+class NowTickets(Struct, frozen=True, kw_only=True):
+    """All halls together, and how many counters serve."""
+
+    waiting: int
+    open: int
+
+
+class NowView(Struct, frozen=True, kw_only=True):
+    """A few numbers of each kind of queue; null is what cannot be seen, or not by the caller."""
+
+    at: str
+    messages: NowMessages | None = None
+    rooms: NowRooms | None = None
+    mail: NowMail | None = None
+    tickets: NowTickets | None = None

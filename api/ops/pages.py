@@ -10,8 +10,7 @@ from api.access import Access
 from api.auth.callers import Caller
 from api.languages import Language
 from api.ops.console import ConsolePage
-from api.ops.hour import Hour, HourResource
-from api.ops.overview import Overview, OverviewResource
+from api.ops.overview import Overview
 from api.pages import Facts
 
 _encode: Final = msgspec.json.Encoder().encode
@@ -83,17 +82,6 @@ class AuditPage(ConsolePage):
     name = "audit"
     script = "ops_audit.js"
     way = "audit"
-
-
-def add_routes(app: App[Any, Any], overview: Overview, hour: Hour) -> list[tuple[str, object]]:
-    """Serve what the console asks for; returns the routes for the reference."""
-    routes: list[tuple[str, object]] = [
-        ("/api/ops/overview", OverviewResource(overview)),
-        ("/api/ops/hour", HourResource(hour)),
-    ]
-    for route in routes:
-        app.add_route(*route)
-    return routes
 
 
 def pages(

@@ -1,7 +1,7 @@
 """The start page moves with the server, and says so when it cannot."""
 
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import httpx
@@ -10,7 +10,9 @@ from playwright.sync_api import Page, expect
 
 from models import migrate
 from tests.browser.conftest import OpenPage, new_database
+from tests.browser.hall import log_in
 from tests.browser.test_looks import faults_of, is_live
+from tests.people.conftest import ADMIN_KEY, ADMIN_PASSWORD
 from tests.postgresql import PostgresqlServer
 from tests.servers import RedisServer, System
 
@@ -65,7 +67,7 @@ def test_server_with_keys_asks_for_one(
         visit = open_page("/", of=system)
         is_live(visit.page)
 
-        for command in visit.page.locator("pre").all():
+        for command in visit.page.locator("[aria-labelledby=first-title] pre").all():
             expect(command).to_contain_text('curl -H "X-API-KEY: $KEY" http')
         expect(visit.page.get_by_text("$KEY stands for an API key")).to_be_visible()
         assert faults_of(visit) == []  # the counts come by the stream, which needs no key
@@ -193,3 +195,72 @@ def test_page_without_a_database_still_comes_and_says_so(
             expect(page.locator("h1")).to_have_text("Not serving")
             expect(page.locator("[data-text=queued]")).to_have_text("\N{EN DASH}")
             expect(page.locator("#banner")).to_be_hidden()
+
+
+@pytest.fixture
+def known_site(new_folder: Callable[[str], Path], migrated_file: Path) -> Iterator[System]:
+    """An API alone, whose admin's password and key are known."""
+    with RedisServer(new_folder("r")) as server:
+        system = System(
+            new_folder("y"),
+            database_url=new_database(new_folder, migrated_file),
+            redis_url=server.url,
+            processes=("api",),
+            settings={"ADMIN_PASSWORD": ADMIN_PASSWORD, "ADMIN_KEY": ADMIN_KEY},
+        )
+        with system:
+            yield system
+
+
+def test_every_command_of_the_page_does_what_it_says_and_the_numbers_follow(
+    open_page: OpenPage, known_site: System, tmp_path: Path
+) -> None:
+    visit = open_page("/", of=known_site)
+    is_live(visit.page)
+    now = visit.page.locator(".kinds .now")
+    expect(now.nth(1)).to_have_text("0 wait, 0 inside; 0 of 0 open")
+    commands = visit.page.locator(".tries pre code").all_inner_texts()
+    assert len(commands) == 7
+
+    # In one shell, as a person would: what the log-in gave is used by those behind it.
+    script = "\n".join(f"{each} || exit 1\necho" for each in commands)
+    done = subprocess.run(
+        ["sh", "-c", script.replace("curl ", "curl --fail-with-body -sS ")],
+        env={"PATH": "/usr/bin:/bin", "PASSWORD": ADMIN_PASSWORD, "ADMIN_KEY": ADMIN_KEY},
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,  # what it said is told below
+    )
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert '"position"' in done.stdout
+    expect(now.nth(1)).to_contain_text("1 of 1 open")
+    expect(now.nth(2)).to_have_text("Its numbers are for staff.")
+    expect(now.nth(3)).to_have_text("0 wait; counters open: 1")
+    assert faults_of(visit) == []
+
+
+def test_staff_is_told_of_the_mail_as_well(open_page: OpenPage, known_site: System) -> None:
+    page = open_page("/login?next=/", of=known_site).page
+    log_in(page, "admin", ADMIN_PASSWORD)
+    is_live(page)
+
+    expect(page.locator(".kinds .now").nth(2)).to_have_text("0 wait; hosts: 0")
+    seen = httpx.get(f"{known_site.url}/api/ops/now", timeout=30).raise_for_status().json()
+    assert (seen["mail"], seen["tickets"]) == (None, {"waiting": 0, "open": 0})
+
+
+def test_each_way_in_leads_to_a_page(open_page: OpenPage, known_site: System) -> None:
+    page = open_page("/", of=known_site).page
+    ways = page.locator(".ways-in a")
+
+    led = [each.get_attribute("href") or "" for each in ways.all()]
+
+    assert len(led) == 8
+    for way in led:
+        if way.startswith("#"):
+            expect(page.locator(way)).to_have_count(1)
+        else:
+            answer = httpx.get(f"{known_site.url}{way}", timeout=30)
+            assert answer.headers["location"] == f"/login?next={way}"

@@ -38,8 +38,8 @@ function Card({ domain, way, facts, note, minutes }) {
   return html`<section class="card" aria-labelledby=${`card-${domain}`}>
     <h2 id=${`card-${domain}`}>${way ? html`<a href=${way}>${title}</a>` : title}</h2>
     ${facts ? html`<${Facts} facts=${facts} />` : html`<p>${text("overview.unseen")}</p>`}
-    ${note && html`<p class="note">${note}</p>`}
     <${Facts} facts=${moving} />
+    ${note && html`<p class="note">${note}</p>`}
     <${Hour} domain=${domain} minutes=${minutes} />
   </section>`;
 }

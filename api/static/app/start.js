@@ -7,6 +7,7 @@ import { startCopying } from "./copy.js";
 import { startHealth } from "./health.js";
 import { isAway, isListening } from "./live.js";
 import { startMessages } from "./messages.js";
+import { startNow } from "./now.js";
 import { bind } from "./page.js";
 import { duration, language, number, text } from "./texts.js";
 
@@ -40,7 +41,8 @@ effect(() => {
   caption.value = tell();
 });
 
-bind(document, { summary: health.sentence, activity: caption, ...counts });
+const kinds = startNow(document.getElementById("kinds"));
+bind(document, { summary: health.sentence, activity: caption, ...counts, ...kinds });
 startCopying(document);
 
 // The chart is the heaviest part and the last to be missed.
