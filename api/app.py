@@ -47,6 +47,7 @@ from api.people import routes as people
 from api.rooms.assembly import make_rooms
 from api.supervisor.addresses import reachable
 from api.tickets.assembly import Tickets
+from api.traces import Traces
 from models import pulse
 from models.addresses import parse_networks
 from models.database import Database
@@ -61,6 +62,7 @@ from models.rooms import facts as room_facts
 from models.schedules.service import ScheduleService
 from models.secrets import Secrets
 from models.settings import Settings, host_of, is_loopback
+from models.tracing import tracing
 from models.webhooks.service import WebhookService
 
 _RECHECK_S: Final = 5.0
@@ -131,6 +133,7 @@ class Application:
             settings, secrets, stores.database, stores.redis, now_ms=now_ms
         )
         middleware: list[Any] = [
+            *([Traces()] if tracing.is_on else []),
             Entrance(metrics := RequestMetrics(registry)),
             *_cors(settings),
             access.limits,
@@ -336,6 +339,7 @@ class Application:
         await self._stores.redis.aclose()
         await self._stores.redis_for_waiting.aclose()
         await asyncio.to_thread(self._stores.database.close)
+        await asyncio.to_thread(tracing.close)
 
     async def _look_around(self) -> None:
         """Tell who waits, and have the store asked more often while no wake-up can arrive."""

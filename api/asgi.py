@@ -12,6 +12,7 @@ from models.clock import now_ms
 from models.database import Database
 from models.secrets import ensure_secrets
 from models.settings import Settings, load_settings
+from models.tracing import tracing
 from workers.app import configure
 
 # Processes that write at the same time count in rows of their own, if their numbers differ; two
@@ -22,6 +23,9 @@ _PROCESSES: Final = 32
 def _make() -> Application:
     settings = load_settings(os.environ)
     configure(settings)  # where tasks are sent to
+    tracing.set_up(
+        settings.otlp_url, role="api", version=version("stanchion"), share=settings.trace_share
+    )
     return Application(
         settings,
         ensure_secrets(settings),

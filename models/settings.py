@@ -72,6 +72,8 @@ class Settings:
     timezone: str = ""
 
     # Logs
+    otlp_url: str = ""
+    trace_share: Annotated[float, Meta(ge=0, le=1)] = 1.0
     log_format: Literal["", "text", "json"] = ""
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
 

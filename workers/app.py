@@ -10,6 +10,7 @@ import sys
 import threading
 import traceback
 from collections.abc import Mapping, Sequence
+from importlib.metadata import version
 from typing import Any, Final
 
 import celery
@@ -26,6 +27,7 @@ from models.events import Arrivals, Event, encode_entry, encode_wake, stream_key
 from models.log import set_up_log
 from models.redis import RedisAwayError, broker_url, connect
 from models.settings import Settings
+from models.tracing import Kind, Started, tracing
 from workers.broker import TASK_TIME_MAX_S, BrokerAMQP, transport_options
 
 # Celery speaks of each message at `info` in these; what matters we log ourselves, once. Warnings
@@ -131,6 +133,8 @@ class Task(celery.Task):
             _log.warning("wake_dropped", domain=domain, reason=str(error))
 
 
+# Tasks under way in this process that belong to a trace, by id.
+_traced: Final[dict[str, Started]] = {}
 app = App("stanchion", task_cls=Task, amqp=BrokerAMQP)
 
 
@@ -192,15 +196,17 @@ def send(
     The message carries `request_id`, or else the one bound to the log. Raises UnavailableError; the
     message may have been sent all the same.
     """
+    headers = {"request_id": request_id} if request_id else {}
     try:
-        app.send_task(
-            task_name,
-            args=list(args),
-            kwargs=dict(kwargs or {}),
-            queue=queue,
-            expires=expires_s,
-            headers={"request_id": request_id} if request_id else None,
-        )
+        with tracing.span(f"send {task_name}", Kind.PRODUCER, **{"messaging.destination": queue}):
+            app.send_task(
+                task_name,
+                args=list(args),
+                kwargs=dict(kwargs or {}),
+                queue=queue,
+                expires=expires_s,
+                headers={**headers, **tracing.carried()} or None,
+            )
     except (OperationalError, OSError) as error:
         raise UnavailableError("broker", " ".join(str(error).split())[:200]) from error
 
@@ -227,6 +233,20 @@ def _set_up_log(**_facts: object) -> None:
         logging.getLogger(name).setLevel(level)
 
 
+@signals.worker_init.connect
+def _trace(**_facts: object) -> None:
+    settings = app.settings
+    role = "worker" if app.conf.worker_enable_remote_control else "mail-host"
+    tracing.set_up(
+        settings.otlp_url, role=role, version=version("stanchion"), share=settings.trace_share
+    )
+
+
+@signals.worker_shutdown.connect
+def _stop_tracing(**_facts: object) -> None:
+    tracing.close()
+
+
 @signals.before_task_publish.connect
 def _carry_request_id(headers: dict[str, Any], **_facts: object) -> None:
     request_id = structlog.contextvars.get_contextvars().get("request_id")
@@ -240,16 +260,25 @@ def _bind(task_id: str, task: Any, **_facts: object) -> None:
     structlog.contextvars.bind_contextvars(task=task.name, task_id=task_id)
     if request_id := task.request.get("request_id"):
         structlog.contextvars.bind_contextvars(request_id=request_id)
+    # What beat sends belongs to no trace, and would be most of all.
+    if tracing.is_on and (parent := task.request.get("traceparent")):
+        _traced[task_id] = tracing.start(task.name, Kind.CONSUMER, carrier={"traceparent": parent})
 
 
 @signals.task_postrun.connect
-def _unbind(**_facts: object) -> None:
+def _unbind(task_id: str, **_facts: object) -> None:
     structlog.contextvars.clear_contextvars()
+    if (started := _traced.pop(task_id, None)) is not None:
+        started.end()
 
 
 @signals.task_failure.connect
-def _report(exception: BaseException, traceback: Any = None, **_facts: object) -> None:
+def _report(
+    exception: BaseException, traceback: Any = None, task_id: str = "", **_facts: object
+) -> None:
     """Report a failure once: by its place in the code, since values may be secrets."""
+    if (started := _traced.get(task_id)) is not None:
+        started.fail(exception)
     heals = isinstance(exception, _HEALING)
     report = _log.warning if heals else _log.error
     report("task_failed", error=describe(exception), stack=None if heals else _stack(traceback))

@@ -1,5 +1,6 @@
 """Carries out orders on a mail host: each once, whatever the broker repeats."""
 
+import contextvars
 import threading
 import time
 from collections import OrderedDict
@@ -126,7 +127,9 @@ class Doer:
             begun[outcome.message_id].set()
 
         for each in message_ids:
-            self._attempts.submit(self._attempt_one, order, each, tell)
+            # The thread logs and is traced as the order is.
+            context = contextvars.copy_context()
+            self._attempts.submit(context.run, self._attempt_one, order, each, tell)
         deadline_s = time.monotonic() + _START_S[order.action]
         for has_begun in begun.values():
             has_begun.wait(max(deadline_s - time.monotonic(), 0.0))

@@ -15,6 +15,7 @@ from models.mail.exim_answers import Listed, parse_listing, read_outcomes, read_
 from models.mail.program import PATH
 from models.mail.retry_hints import HINTS_MAX, RetryHint, parse_hints
 from models.mail.rules import Action, Outcome, Result, check_address, is_message_id
+from models.tracing import Kind, tracing
 
 _ENVIRONMENT: Final = {"LC_ALL": "C", "PATH": PATH}
 # A batch of 250 takes a sixth of a second; a disk that is busy may need much longer.
@@ -199,6 +200,17 @@ class Exim:
         """
         assert is_message_id(message_id)
         arguments = (*_of_queue(queue), "-v", _ATTEMPTS[action], message_id)
+        with tracing.span("exim", Kind.CLIENT, **_named(arguments)):
+            self._follow(action, message_id, arguments, started, heard)
+
+    def _follow(
+        self,
+        action: Action,
+        message_id: str,
+        arguments: Sequence[str],
+        started: Callable[[Outcome], None],
+        heard: Callable[[str], None],
+    ) -> None:
         process = self._start(arguments, merged=True)
         assert process.stdout is not None
         outcome: Outcome | None = None
@@ -219,6 +231,10 @@ class Exim:
             started(Outcome(message_id=message_id, result=Result.DONE))
 
     def _run(self, *arguments: str) -> "_Said":
+        with tracing.span("exim", Kind.CLIENT, **_named(arguments)):
+            return self._say(arguments)
+
+    def _say(self, arguments: Sequence[str]) -> "_Said":
         process = self._start(arguments)
         try:
             out, err = process.communicate(timeout=self._timeout_s)
@@ -259,6 +275,12 @@ class _Said:
         """Return why an edit of a message was refused, on one line."""
         words = " ".join(self.out.split()).removeprefix(f"Message {message_id} - ")
         return words[:_REASON_CHARACTERS_MAX]
+
+
+def _named(arguments: Sequence[str]) -> dict[str, str | int]:
+    """Return what a trace learns of a command: what was asked, of how many, and no address."""
+    options = " ".join(each for each in arguments if each.startswith("-"))
+    return {"exim.options": options, "exim.messages": sum(map(is_message_id, arguments))}
 
 
 def _of_queue(queue: str) -> tuple[str, ...]:
