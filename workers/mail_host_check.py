@@ -5,11 +5,13 @@ from typing import Final
 
 from kombu.exceptions import OperationalError
 
+from models.clock import now_ms
 from models.mail.exim import Exim
-from models.mail.host_check import Sight, look
+from models.mail.host_check import Sight, compare_clocks, look
 from models.mail.program import find_command
 from models.mail.rules import task_queue_of
 from workers.app import app
+from workers.broker import RedisChannel
 
 _PATIENCE_S: Final = 3
 
@@ -26,10 +28,10 @@ def check(host: str, configured: str) -> Iterator[Sight]:
         )
     else:
         yield from look(Exim(command))
-    yield _broker(("mail", task_queue_of(host)))
+    yield from _broker(("mail", task_queue_of(host)))
 
 
-def _broker(task_queues: Sequence[str]) -> Sight:
+def _broker(task_queues: Sequence[str]) -> Iterator[Sight]:
     with app.connection_for_write() as connection:
         where = connection.as_uri()
         try:
@@ -39,10 +41,14 @@ def _broker(task_queues: Sequence[str]) -> Sight:
                 connection.default_channel.queue_declare(name, durable=True, auto_delete=False)
         except (OperationalError, OSError, *connection.channel_errors) as error:
             reason = " ".join(str(error).split())[:200]
-            return Sight(
+            yield Sight(
                 subject="broker",
                 is_good=False,
                 fact=f"{where} does not do: {reason}",
                 advice="see STANCHION_BROKER_URL",
             )
-    return Sight(subject="broker", is_good=True, fact=f"{where} answers")
+            return
+        yield Sight(subject="broker", is_good=True, fact=f"{where} answers")
+        if isinstance(connection.default_channel, RedisChannel):
+            seconds, microseconds = connection.default_channel.client.time()
+            yield compare_clocks(seconds * 1000 + microseconds // 1000, now_ms())

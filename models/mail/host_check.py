@@ -10,6 +10,8 @@ from typing import Final
 
 from models.mail.exim import Exim, EximError, Places
 
+# An order may be begun for ten seconds by default, and most of that is the house's patience.
+_CLOCKS_DIFFER_S_MAX: Final = 3.0
 _STATUS: Final = Path("/proc/self/status")
 
 
@@ -40,6 +42,18 @@ def look(exim: Exim) -> Iterator[Sight]:
     yield _spool(places)
     yield from _acting(exim, places)
     yield _log(places)
+
+
+def compare_clocks(house_ms: int, here_ms: int) -> Sight:
+    """Say whether orders are begun in their time here: it ends by the house's clock."""
+    ahead_s = (here_ms - house_ms) / 1000
+    where, wrong = "behind", "orders are begun when they are over"
+    if ahead_s > 0:
+        where, wrong = "ahead of", "orders are over when they come"
+    fact = f"this clock is {abs(ahead_s):.1f} s {where} the broker's"
+    if abs(ahead_s) <= _CLOCKS_DIFFER_S_MAX:
+        return Sight(subject="clock", is_good=True, fact=fact)
+    return Sight(subject="clock", is_good=False, fact=f"{fact}: {wrong}", advice="set both by NTP")
 
 
 def _spool(places: Places) -> Sight:

@@ -220,3 +220,22 @@ def test_no_host_but_the_one_of_that_name_is_meant(mail: Attacked, text: str) ->
 
     assert {each.status_code for each in answers} <= {400, 404}
     assert mail.recorded.actions() == acted
+
+
+def test_notes_and_tags_are_kept_to_the_letter(mail: Attacked) -> None:
+    message_id = mail.exim.submit("u@defer.test")
+    mail.wait_for(message_id)
+    at = f"/api/v1/messages/{message_id}"
+    texts = [f"a{text}b" for text in FILTER_TEXTS]
+
+    for text in texts:
+        mail.http.post(f"{at}/notes", json={"note": text}).raise_for_status()
+        mail.http.post(f"{at}/tags", json={"tag": text})  # "a\nb" and "a\0b" are one
+
+    notes = mail.http.get(f"{at}/notes").json()["data"]["notes"]
+    tags = mail.http.get(f"{at}/tags").json()["data"]["tags"]
+    sign = "\N{REPLACEMENT CHARACTER}"
+    assert {each["note"] for each in notes} == {text.replace("\0", sign) for text in texts}
+    assert {each["tag"] for each in tags} == {
+        " ".join(text.replace("\0", " ").split()) for text in texts
+    }

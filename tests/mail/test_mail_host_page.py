@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from models.mail.host_check import compare_clocks
 from tests.mail.exim_server import EximServer
 from tests.mail.host_pair import PAGE
 from tests.servers import ROOT, RedisServer
@@ -64,6 +65,26 @@ def test_command_works(programs: dict[str, str], command: str) -> None:
     )
 
     assert answer.returncode == 0, answer.stdout + answer.stderr
+
+
+@pytest.mark.parametrize(
+    ("here_ms", "is_good", "said"),
+    [
+        (1_000_000, True, "behind"),
+        (1_002_900, True, "2.9 s ahead of"),
+        (1_004_000, False, "orders are over when they come"),
+        (990_000, False, "orders are begun when they are over"),
+    ],
+)
+def test_clocks_that_differ_by_much_are_a_fault(
+    here_ms: int,
+    is_good: bool,  # noqa: FBT001
+    said: str,
+) -> None:
+    sight = compare_clocks(1_000_000, here_ms)
+
+    assert sight.is_good is is_good
+    assert said in sight.fact
 
 
 @pytest.mark.parametrize(

@@ -306,7 +306,7 @@ def test_check_finds_a_member_of_both_groups_well_set_up(house: PlainHouse) -> N
     said = seen(house.insider, house, capabilities_of_the_unit())
 
     assert {subject: each.split()[0] for subject, each in said.items()} == dict.fromkeys(
-        ("exim", "spool", "acting", "log", "broker"), "ok"
+        ("exim", "spool", "acting", "log", "broker", "clock"), "ok"
     )
 
 
