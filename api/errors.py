@@ -184,6 +184,8 @@ _FORMS: Final[Mapping[str, Form]] = {
     "/api/branches": _tickets_form,
     "/announcements": _tickets_form,
     "/api/announcements": _tickets_form,
+    "/voice": _tickets_form,
+    "/api/voice": _tickets_form,
     "/reports": _tickets_form,
     "/api/reports": _tickets_form,
 }

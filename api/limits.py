@@ -98,6 +98,18 @@ TABLE: Final[tuple[Row, ...]] = (
         methods=("GET", "HEAD"),
         exempt=(Scope.TICKETS,),
     ),
+    # Several displays of a hall ask for each call, twice in each language.
+    Row(
+        name="voices",
+        setting="voices_per_minute_max",
+        paths=(
+            *_tickets("/tickets/*/voice"),
+            *_tickets("/tickets/*/voice.wav"),
+            *_tickets("/voice/clips/*/*/*"),
+        ),
+        methods=("GET", "HEAD"),
+        exempt=(Scope.TICKETS,),
+    ),
     # Rooms: the contract's table, and one limit for what it leaves out.
     Row(
         name="joins",

@@ -103,6 +103,12 @@ def _describe(
         if operation.body_example is not None:
             content["example"] = operation.body_example
         described["requestBody"] = {"required": True, "content": {"application/json": content}}
+    if operation.takes:
+        binary = {"schema": {"type": "string", "format": "binary"}}
+        described["requestBody"] = {
+            "required": True,
+            "content": dict.fromkeys(operation.takes, binary),
+        }
     for status, answer in operation.answers.items():
         response: dict[str, Any] = {"description": answer.description}
         if answer.body is not None or answer.media_type != "application/json":

@@ -43,6 +43,7 @@ class Operation:
     body: type[Struct] | None
     body_example: Any
     query: type[Struct] | None
+    takes: tuple[str, ...] = ()  # media types of a body that is no JSON
     answers: Mapping[int, Answer] = field(default_factory=dict)
     security: tuple[str, ...] = ()
 
@@ -55,11 +56,13 @@ def operation(
     body_example: Any = None,
     body_reader: BodyReader | None = None,
     query: type[Struct] | None = None,
+    takes: tuple[str, ...] = (),
     security: tuple[str, ...] = (),
 ) -> Callable[[Responder], Responder]:
     """Describe a responder and let it take its `body` and `query` checked and typed.
 
-    A `body_reader` reads what is not, or not only, strict JSON.
+    A `body_reader` reads what is not, or not only, strict JSON. A body of one of the media types
+    that it `takes` instead is the responder's to read.
     """
     decoder = msgspec.json.Decoder(body) if body is not None else None
 
@@ -85,6 +88,7 @@ def operation(
             body=body,
             body_example=body_example,
             query=query,
+            takes=takes,
             answers=answers,
             security=security,
         )

@@ -70,6 +70,18 @@ _SENTENCES: Final[Mapping[str, tuple[str, str]]] = {
         "Ngoài giờ làm việc, hiện không phát số",
         "The hall is closed and hands out no tickets now",
     ),
+    "clip_not_found": (
+        "Chi nhánh {branch_id} không có đoạn ghi âm {language}/{key}",
+        "Branch {branch_id} has no clip {language}/{key}",
+    ),
+    "too_many_clips": (
+        "Chi nhánh {branch_id} đã có đủ {clips_max} đoạn ghi âm",
+        "Branch {branch_id} has {clips_max} clips, as many as it may",
+    ),
+    "voice_not_available": (
+        "Máy chủ không đọc được lời gọi của vé {ticket_id}",
+        "The server cannot say the call of ticket {ticket_id}",
+    ),
     "name_taken": ("Tên '{name}' đã tồn tại", "The name '{name}' is taken"),
     "rate_limited": (
         "Quá nhiều yêu cầu, vui lòng thử lại sau {retry_after_s} giây",

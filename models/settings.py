@@ -28,6 +28,7 @@ _SOCKET_PATH_BYTES_MAX: Final = 100
 _PORT_MAX: Final = 65_535
 
 PlainName = Annotated[str, Meta(pattern=r"^[A-Za-z][A-Za-z0-9_-]{0,63}$")]
+VoiceName = Annotated[str, Meta(pattern=r"^[A-Za-z][A-Za-z0-9_+-]{0,63}$")]
 Count = Annotated[int, Meta(ge=1, le=1_000_000)]
 Seconds = Annotated[float, Meta(gt=0, le=31_536_000)]
 WholeSeconds = Annotated[int, Meta(ge=1, le=31_536_000)]
@@ -69,6 +70,7 @@ class Settings:
     broker_url: str = ""
     redis_server: str = ""
     exim: str = ""
+    espeak: str = ""
     timezone: str = ""
 
     # Logs
@@ -149,6 +151,13 @@ class Settings:
     # Tickets
     tickets_keep_s: WholeSeconds = 31_536_000
     ticket_close_after_s: Annotated[int, Meta(ge=0, le=86_400)] = 3_600
+    clip_bytes_max: Annotated[int, Meta(ge=1_024, le=10_485_760)] = 524_288
+    clips_max: Annotated[int, Meta(ge=1, le=10_000)] = 500
+    voice_vi: VoiceName = "vi"
+    voice_en: VoiceName = "en"
+    voice_answer_s: Annotated[float, Meta(gt=0, le=10)] = 3.0
+    voices_at_once_max: Annotated[int, Meta(ge=1, le=64)] = 2
+    voices_kept_max: Annotated[int, Meta(ge=1, le=10_000)] = 100
 
     # People
     session_s: WholeSeconds = 86_400
@@ -165,6 +174,7 @@ class Settings:
     tickets_per_minute_max: Count = 5
     ticket_changes_per_minute_max: Count = 30
     waiting_lists_per_minute_max: Count = 60
+    voices_per_minute_max: Count = 1_200
     joins_per_minute_max: Count = 10
     looks_per_minute_max: Count = 60
     heartbeats_per_minute_max: Count = 30

@@ -1,10 +1,17 @@
-"""What workers do for tickets: bring to displays what was left, end days that are over, learn."""
+"""What workers do for tickets: tell what was left, end days that are over, learn, speak.
+
+What is spoken is asked for by the API, which sends the task by its name.
+"""
+
+from collections.abc import Sequence
 
 import structlog
 
 from models import pulse
 from models.clock import now_ms
-from models.tickets import jobs
+from models.tickets import jobs, voice_jobs
+from models.tickets.espeak import Espeak, find_program
+from models.tickets.speech import Language, Phrase
 from workers.app import Task, app
 
 _log = structlog.stdlib.get_logger(__name__)
@@ -54,3 +61,26 @@ def forget(self: Task) -> None:
 def see(self: Task) -> None:
     """Keep the pulse of this minute, and tell the console; a repeat changes nothing."""
     self.publish(pulse.DOMAIN, jobs.see(self.database, now_ms=now_ms()))
+
+
+@app.task(name="tickets.speak", bind=True)
+def speak(self: Task, phrases: Sequence[tuple[str, str]], request_id: str) -> None:
+    """Say words of a call, each phrase in its language, to a display that waits for them."""
+    settings = self.settings
+    program = find_program(settings.espeak)
+    espeak = None
+    if program is not None:
+        espeak = Espeak(
+            program,
+            {Language.VI: settings.voice_vi, Language.EN: settings.voice_en},
+            timeout_s=settings.voice_answer_s,
+            bytes_max=voice_jobs.VOICE_BYTES_MAX,
+        )
+    voice_jobs.speak(
+        espeak,
+        self.redis,
+        [Phrase(Language(language), text) for language, text in phrases],
+        request_id,
+        kept_max=settings.voices_kept_max,
+        now_ms=now_ms(),
+    )

@@ -285,6 +285,15 @@ TABLE: Final[tuple[Row, ...]] = (
     Row(paths=_tickets("/tickets/*/*"), who=_COUNTERS),
     # Who holds the paper knows what nobody can guess.
     Row(paths=(*_tickets("/tickets/*/feedback"), *_tickets("/tickets/*/print")), who=_EVERYBODY),
+    # What is said of a call is heard by the whole hall.
+    Row(
+        paths=(*_tickets("/tickets/*/voice"), *_tickets("/tickets/*/voice.wav")),
+        methods=_READ,
+        who=_EVERYBODY,
+    ),
+    Row(paths=_tickets("/voice/clips"), who=_HALL),
+    Row(paths=_tickets("/voice/clips/*/*/*"), methods=_READ, who=_EVERYBODY),
+    Row(paths=_tickets("/voice/clips/*/*/*"), who=_HALL),
     Row(paths=_tickets("/counters"), methods=_READ, who=_EVERYBODY),
     Row(paths=_tickets("/counters"), who=_HALL),
     Row(paths=_tickets("/counters/*/*"), who=_COUNTERS),

@@ -22,6 +22,7 @@ CHECKS: Final[tuple[Check, ...]] = (
     rooms.check_rooms,
     machine.check_ports,
     machine.check_exim,
+    machine.check_voice,
     stores.check_clock,
     machine.check_safety,
     machine.check_files,

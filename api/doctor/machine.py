@@ -16,6 +16,7 @@ from api.supervisor.addresses import is_healthy, reachable
 from models.mail.program import find_command
 from models.secrets import secrets_path
 from models.settings import Settings, given_settings, host_of, is_loopback, port_of
+from models.tickets.espeak import OFF, find_program
 
 _FREE_BYTES_MIN: Final = 1_073_741_824
 _KEY_LENGTH_MIN: Final = 16
@@ -87,6 +88,18 @@ def check_exim(settings: Settings, _environ: Mapping[str, str]) -> Iterator[Find
         yield ok("exim", f"is {shutil.which(command[0])}")
     else:
         yield fault("exim", f"{settings.exim!r} is no program", "see STANCHION_EXIM")
+
+
+def check_voice(settings: Settings, _environ: Mapping[str, str]) -> Iterator[Finding]:
+    """See whether a worker on this machine can speak the calls of a hall."""
+    program = find_program(settings.espeak)
+    if program is not None:
+        yield ok("voice", f"is {program}, of the workers here")
+    elif settings.espeak == OFF:
+        yield ok("voice", "espeak-ng is off: displays say calls by clips or voices of their own")
+    else:
+        advice = "install it where workers run (Debian: espeak-ng), or set STANCHION_ESPEAK=off"
+        yield warn("voice", f"{settings.espeak or 'espeak-ng'} is not here", advice)
 
 
 def check_safety(settings: Settings, _environ: Mapping[str, str]) -> Iterator[Finding]:

@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 import redis.asyncio
@@ -10,11 +10,12 @@ import tzlocal
 from falcon.asgi import App
 
 from api.access import Access
+from api.enqueue import TaskSender
 from api.health import BOTH, HealthMonitor, HealthResource
 from api.live.tail import StreamTail
 from api.metrics import RequestMetrics
 from api.pages import Facts
-from api.tickets import counters, halls, holders, reports, tickets
+from api.tickets import clips, counters, halls, holders, reports, tickets, voices
 from api.tickets.holder_page import TicketPage
 from api.tickets.live import TicketsLive
 from api.tickets.screens import CodeResource, DisplayPage, KioskPage
@@ -24,16 +25,20 @@ from models.database import Database
 from models.errors import UnavailableError
 from models.redis import RedisAwayError
 from models.settings import Settings
+from models.tickets.clip_service import ClipService
 from models.tickets.facts import DOMAIN
 from models.tickets.hall_service import HallService
 from models.tickets.herald import Herald
 from models.tickets.hours import is_timezone
 from models.tickets.reports import Reports
 from models.tickets.service import TicketService
+from models.tickets.speech import Phrase
 from models.tickets.turnstile import Turnstile
+from models.tickets.voice_service import VoiceService
 
 # What is looked at for the time of an answer.
 _ROUTES: Final = ("/tickets", "/counters", "/procedures")
+_SPEAK: Final = "tickets.speak"
 # The contract writes its paths in all of these ways.
 _PREFIXES: Final = ("/app", "", "/api", "/app/api")
 
@@ -60,6 +65,18 @@ class Tickets:
             database, self._turnstile, timezone=settings.timezone or local_timezone()
         )
         self._reports: Final = Reports(database)
+        self._sender: Final = TaskSender()
+        self._voice_answer_s: Final = settings.voice_answer_s
+        self._voice: Final = VoiceService(
+            database,
+            client,
+            client_for_waiting,
+            ask=self._ask,
+            answer_s=settings.voice_answer_s,
+            at_once_max=settings.voices_at_once_max,
+        )
+        self._clips: Final = ClipService(database, self._turnstile, clips_max=settings.clips_max)
+        self._clip_bytes_max: Final = settings.clip_bytes_max
         self.tail: Final = StreamTail(
             client_for_waiting,
             DOMAIN,
@@ -116,9 +133,19 @@ class Tickets:
 
     async def close(self) -> None:
         """Finish what was begun; what displays were not told, beat brings to them."""
+        self._sender.close()
         await self._turnstile.close()
         with contextlib.suppress(*RedisAwayError, UnavailableError):
             await self._herald.flush()
+
+    async def _ask(self, phrases: Sequence[Phrase], request_id: str) -> None:
+        """Have a worker speak; raises UnavailableError. Nobody waits for it after its time."""
+        await self._sender.send(
+            _SPEAK,
+            ([(each.language.value, each.text) for each in phrases], request_id),
+            queue=DOMAIN,
+            expires_s=self._voice_answer_s,
+        )
 
     async def _count_active(self) -> int | None:
         """Return how many tickets are open; None while the database is away."""
@@ -172,7 +199,20 @@ class Tickets:
                 "/announcements",
                 holders.AnnouncementsResource(self.hall, self._access, **ground),
             ),
+            ("/tickets/{ticket_id}/voice", voices.PlanResource(self._voice)),
+            ("/tickets/{ticket_id}/voice.wav", voices.SpeechResource(self._voice)),
         ]
+        for path, of_clips in (
+            ("/voice/clips", clips.ClipsResource),
+            ("/voice/clips/{branch_id}/{language}/{key}", clips.ClipResource),
+        ):
+            made = of_clips(
+                self._clips,
+                self._access,
+                clip_bytes_max=self._clip_bytes_max,
+                now_ms=self._now_ms,
+            )
+            resources.append((path, made))
         for path, of_reports in (
             ("/reports/load", reports.LoadResource),
             ("/reports/accuracy", reports.AccuracyResource),

@@ -12,6 +12,7 @@ from models.clock import iso_utc
 from models.events import Event
 from models.tickets.estimates import next_estimate
 from models.tickets.rules import Announcement, Counter, Desk, Staff, Ticket, number_text
+from models.tickets.speech import in_vietnamese
 
 DOMAIN: Final = "tickets"
 # How long a display shows a call, unless another comes.
@@ -109,7 +110,7 @@ def called(desk: Desk, ticket: Ticket, *, now_ms: int) -> Event:
         {
             "event": "queue-announcement",
             "type": "number-calling",
-            "message": f"Mời số {number} đến {_in_vietnamese(counter.name)}",
+            "message": f"Mời số {number} đến {in_vietnamese(counter.name)}",
             "message_en": f"Number {number}, please go to {counter.name}",
             "ticket": {
                 **_identity(ticket),
@@ -200,9 +201,3 @@ def _summary(desk: Desk, *, now_ms: int) -> dict[str, object]:
 
 def _name(staff: Staff | None) -> str | None:
     return None if staff is None else staff.username
-
-
-def _in_vietnamese(counter_name: str) -> str:
-    """Return a counter's name as it stands within a sentence: `Quầy Tư pháp` is `quầy Tư pháp`."""
-    word, space, rest = counter_name.partition(" ")
-    return f"quầy {rest}" if space and word.casefold() == "quầy" else counter_name

@@ -70,6 +70,37 @@ class BranchNotFoundError(NotFoundError):
         return f"there is no branch {self.branch_id}"
 
 
+class ClipNotFoundError(NotFoundError):
+    """The branch has no such clip."""
+
+    code = "clip_not_found"
+
+    def __init__(self, branch_id: int, language: str, key: str) -> None:
+        super().__init__(branch_id, language, key)
+        self.branch_id = branch_id
+        self.language = language
+        self.key = key
+        self.facts: Facts = {"branch_id": branch_id, "language": language, "key": key}
+
+    def __str__(self) -> str:
+        return f"branch {self.branch_id} has no clip {self.language}/{self.key}"
+
+
+class VoiceNotAvailableError(NotFoundError):
+    """The call cannot be said by the server: a display has voices of its own, or its chime."""
+
+    code = "voice_not_available"
+
+    def __init__(self, ticket_id: int, reason: str) -> None:
+        super().__init__(ticket_id, reason)
+        self.ticket_id = ticket_id
+        self.reason = reason
+        self.facts: Facts = {"ticket_id": ticket_id, "reason": reason}
+
+    def __str__(self) -> str:
+        return f"the call of ticket {self.ticket_id} cannot be said: {self.reason}"
+
+
 class NoWaitingTicketsError(NotFoundError):
     """Nobody waits at the counter."""
 
@@ -231,6 +262,21 @@ class TicketNotServedError(ConflictError):
 
     def __str__(self) -> str:
         return f"the ticket is {self.status}, expected completed"
+
+
+class TooManyClipsError(ConflictError):
+    """The branch has as many clips as it may."""
+
+    code = "too_many_clips"
+
+    def __init__(self, branch_id: int, clips_max: int) -> None:
+        super().__init__(branch_id, clips_max)
+        self.branch_id = branch_id
+        self.clips_max = clips_max
+        self.facts: Facts = {"branch_id": branch_id, "clips_max": clips_max}
+
+    def __str__(self) -> str:
+        return f"branch {self.branch_id} has {self.clips_max} clips, as many as it may"
 
 
 class NameTakenError(ConflictError):

@@ -14,6 +14,7 @@ from sqlalchemy import (
     Identity,
     Index,
     Integer,
+    LargeBinary,
     String,
     Table,
     Text,
@@ -157,4 +158,20 @@ news: Final = Table(
     Column("version", BigInteger, primary_key=True),
     Column("events", Text, nullable=False),
     Column("at_ms", BigInteger, nullable=False, index=True),
+)
+
+# Sounds of a hall's own: what is said of calls, word by word.
+clip: Final = Table(
+    "ticket_clip",
+    metadata,
+    Column("branch_id", BigInteger, ForeignKey("ticket_branch.id"), primary_key=True),
+    Column("language", String(2), primary_key=True),
+    Column("key", String(32), primary_key=True),
+    # Of the counter that it names, when it was stored: it is not said of a counter renamed since.
+    Column("counter_name", String(255)),
+    Column("media_type", String(32), nullable=False),
+    Column("size_bytes", Integer, nullable=False),
+    Column("sha256", String(64), nullable=False),
+    Column("sound", LargeBinary, nullable=False),
+    Column("stored_at_ms", BigInteger, nullable=False),
 )

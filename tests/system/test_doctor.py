@@ -12,7 +12,7 @@ import redis
 
 from api.doctor import examine
 from api.doctor.findings import Check, Level
-from api.doctor.machine import check_data, check_exim, check_safety, check_settings
+from api.doctor.machine import check_data, check_exim, check_safety, check_settings, check_voice
 from api.doctor.rooms import check_rooms
 from api.doctor.stores import check_clock, check_database, check_redis
 from api.people.commands import key
@@ -177,6 +177,12 @@ def test_what_else_is_not_safe_is_told_while_the_database_is_away(
 def test_an_exim_that_is_named_must_be_there(said: Callable[..., str]) -> None:
     assert said(check_exim, EXIM="/nowhere/exim -C x").startswith("fault  exim")
     assert said(check_exim, EXIM="sh -C x").startswith("ok     exim")
+
+
+def test_a_voice_is_looked_for_and_can_be_off(said: Callable[..., str]) -> None:
+    assert said(check_voice, ESPEAK="/nowhere/espeak-ng").startswith("warn   voice")
+    assert said(check_voice, ESPEAK="sh").startswith("ok     voice")
+    assert "is off" in said(check_voice, ESPEAK="off")
 
 
 def test_rooms_that_can_be_talked_into_or_stand_open_are_named(
