@@ -47,6 +47,7 @@ FILES: Final = (
     "app/hall_reports.js",
     "app/hall_settings.js",
     "app/display.js",
+    "app/display_sounds.js",
     "app/display_voice.js",
     "app/health.js",
     "app/html.js",

@@ -1,9 +1,11 @@
 // What a display says aloud: a chime, then the words in both languages, one call after the other.
 //
-// Browsers sound only after somebody touched the page. Words are spoken by the voices of the machine,
-// where it has one of the language; the chime needs none.
+// Browsers sound only after somebody touched the page. Words are said by the hall's clips, else by the
+// server, else by the voices of the machine, where it has one of the language; the chime needs none.
 
 import { signal } from "@preact/signals";
+
+import { play, prepare } from "./display_sounds.js";
 
 const STALE_MS = 15_000; // a call that is older is on the screen, and no longer said
 const WAITING_MAX = 20;
@@ -44,13 +46,21 @@ async function speak() {
     while (waiting.length) {
       const data = waiting.shift();
       if (isStale(data)) continue;
-      await chime();
-      for (const [language, field] of LANGUAGES) {
-        if (!isStale(data)) await utter(language, data[field]); // the first may have taken long
-      }
+      await sayAloud(data);
     }
   } finally {
     isSpeaking = false; // or one call that cannot be said would silence all others
+  }
+}
+
+async function sayAloud(data) {
+  // While the chime sounds.
+  const coming = LANGUAGES.map(([language]) => prepare(sound, data.ticket, language));
+  await chime();
+  for (const [i, [language, field]] of LANGUAGES.entries()) {
+    const { text, sounds } = await coming[i];
+    if (isStale(data)) return; // the one before, or this one's coming, may have taken long
+    if (!(await play(sound, sounds))) await utter(language, text ?? data[field]);
   }
 }
 
