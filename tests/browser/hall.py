@@ -60,6 +60,11 @@ class BrowserHall:
     def call_next(self, counter_id: int) -> None:
         self.admin.post(f"/app/counters/{counter_id}/call-next").raise_for_status()
 
+    def serve_who_is_called(self, counter_id: int) -> None:
+        for each in self.admin.get(f"/app/counters/{counter_id}").json()["present"]:
+            if each["status"] == "called":
+                self.move({"id": each["ticket_id"]}, "serving")
+
     def close(self) -> None:
         self._anybody.close()
         self.admin.close()

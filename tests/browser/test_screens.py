@@ -118,3 +118,18 @@ def test_a_display_shows_calls_as_they_come_and_those_it_missed(
     said = {"type": "emergency", "message": "Xin rời khỏi sảnh", "message_en": "Please leave"}
     hall.admin.post("/app/announcements", json=said).raise_for_status()
     expect(page.locator(".said[data-type=emergency]")).to_have_text("Xin rời khỏi sảnh")
+
+
+def test_a_display_marks_the_call_that_came_last_within_a_second_too(
+    open_page: OpenPage, counters_site: System, hall: BrowserHall
+) -> None:
+    first_id, second_id = hall.counter("Quầy cùng lúc một"), hall.counter("Quầy cùng lúc hai")
+    first, second = hall.take(first_id), hall.take(second_id)
+    page = open_page(f"/display?counters={first_id},{second_id}", of=counters_site).page
+    expect(page.locator(".now li")).to_have_count(2)
+
+    hall.move(first, "called")
+    hall.move(second, "called")
+
+    expect(page.locator(".last", has_text="Called before")).to_contain_text("Quầy cùng lúc một")
+    expect(page.locator(".now li.latest .where")).to_have_text("Quầy cùng lúc hai")

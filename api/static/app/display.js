@@ -50,10 +50,10 @@ function hear(data) {
   const words = language === "vi" ? data.message : (data.message_en ?? data.message);
   if (data.ticket) {
     if (!isOurs(data.ticket.counter_id)) return;
-    const { number_text, counter_name } = data.ticket;
+    const { number_text, counter_name, counter_id } = data.ticket;
     const [latest, ...before] = calls.value;
     const isAgain = latest?.number_text === number_text && latest.counter_name === counter_name;
-    calls.value = [{ number_text, counter_name }, ...(isAgain ? before : calls.value)].slice(0, LAST + 1);
+    calls.value = [{ number_text, counter_name, counter_id }, ...(isAgain ? before : calls.value)].slice(0, LAST + 1);
   } else {
     clearTimeout(gone);
     said.value = { words, type: data.type };
@@ -77,11 +77,22 @@ function Counter({ of, isLatest }) {
   </li>`;
 }
 
+/** Return at which counter the latest call is; by what was heard, since moments are whole seconds. */
+function latestOf(counters) {
+  const [heard] = calls.value;
+  const at = counters.findIndex(
+    (each) => each.counter_id === heard?.counter_id && each.current_serving?.number_text === heard.number_text,
+  );
+  if (at >= 0) return at;
+  const called = counters.map((each) => each.current_serving?.called_at ?? "");
+  const last = called.reduce((a, b) => (a > b ? a : b), "");
+  return last ? called.indexOf(last) : -1;
+}
+
 function Display() {
   if (hall.value === null) return html`<h1>${text("display.looking")}</h1>`;
   const counters = hall.value.counters.filter((each) => isOurs(each.counter_id));
-  const called = counters.map((each) => each.current_serving?.called_at ?? "");
-  const latest = called.indexOf(called.reduce((a, b) => (a > b ? a : b), ""));
+  const latest = latestOf(counters);
   const last = calls.value.slice(1);
   return html`
     <h1>${text("display.now")}</h1>
@@ -89,7 +100,7 @@ function Display() {
     ${counters.length === 0 && html`<p>${text("display.none")}</p>`}
     <ul class="now">
       ${counters.map(
-        (each, i) => html`<${Counter} key=${each.counter_id} of=${each} isLatest=${i === latest && called[i] !== ""} />`,
+        (each, i) => html`<${Counter} key=${each.counter_id} of=${each} isLatest=${i === latest} />`,
       )}
     </ul>
     ${last.length > 0 &&
