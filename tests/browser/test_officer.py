@@ -153,6 +153,39 @@ def test_who_left_while_the_page_looked_is_not_there(
     assert (hall.status(first), hall.status(second)) == ("completed", "called")
 
 
+@pytest.mark.parametrize(
+    ("locale", "sentence"),
+    [
+        ("en-GB", "Number 101 was called and is not served yet. Serve it, call it again"),
+        ("vi-VN", "Số 101 đã được gọi nhưng chưa phục vụ. Hãy phục vụ, gọi lại"),
+    ],
+)
+def test_a_counter_that_is_busy_says_with_whom_and_calls_nobody(
+    open_page: OpenPage, counters_site: System, hall: BrowserHall, locale: str, sentence: str
+) -> None:
+    counter_id = hall.counter(f"Quầy bận {locale}")
+    hall.officer(f"busy-{locale}".lower(), counter_id)
+    first, second = hall.take(counter_id), hall.take(counter_id)
+    page = open_page("/officer", of=counters_site, locale=locale).page
+    log_in(page, f"busy-{locale}".lower())
+    expect(page.locator(".officer ol.line li")).to_have_count(2)
+
+    def be_late(route: Route) -> None:
+        hall.call_next(counter_id)  # by somebody else, while the request is on its way
+        route.continue_()
+
+    page.route("**/call-next", be_late)
+    press(page, "n")
+
+    expect(page.get_by_role("alert")).to_contain_text(sentence)
+    stands(page, "called", "101")
+    assert violations(page) == []
+    assert (hall.status(first), hall.status(second)) == ("called", "waiting")
+    press(page, "s")
+    stands(page, "serving", "101")
+    expect(page.get_by_role("alert")).to_have_text("")
+
+
 def test_an_admin_chooses_the_counter_and_it_is_remembered(
     open_page: OpenPage, counters_site: System, hall: BrowserHall
 ) -> None:

@@ -193,7 +193,9 @@ export class Desk {
     } else if (error.status >= 500) {
       this.refuse(text("refusal.failing"));
     } else if (REFUSED.has(error.code)) {
-      this.refuse(text(`refusal.${error.code}`, error.details));
+      // Everywhere else a number has three digits.
+      const number = String(error.details.number ?? "").padStart(3, "0");
+      this.refuse(text(`refusal.${error.code}`, { ...error.details, number }));
     } else {
       this.refuse(error.message);
     }
