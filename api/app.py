@@ -14,29 +14,21 @@ from redis.asyncio import Redis
 from api import (
     errors,
     health,
-    message_activity,
-    messages,
     openapi,
     pages,
     reference,
-    schedules,
-    webhooks,
 )
 from api.access import make_access
 from api.auth.trail import Trail
 from api.caller import remember_receive
-from api.live.broadcaster import Broadcaster, WakeListener
+from api.live.broadcaster import Broadcaster
 from api.live.callers import LiveCallers
 from api.live.gateway import LiveGateway
 from api.live.limits import LiveLimits
 from api.live.rooms import ChosenRooms
 from api.live.tail import StreamTail
 from api.mail.assembly import Mail
-from api.message_activity import newest_entry_of
-from api.message_bounds import MessageBounds
-from api.message_consumer import Offer
-from api.message_events import EventsResource, Readings, channel
-from api.message_stream import MessageStream
+from api.message_assembly import Messages
 from api.metrics import MetricsResource, RequestMetrics
 from api.middleware import Entrance
 from api.ops import pages as ops
@@ -49,24 +41,14 @@ from api.supervisor.addresses import reachable
 from api.tickets.assembly import Tickets
 from api.traces import Traces
 from models import pulse
-from models.addresses import parse_networks
 from models.database import Database
 from models.mail import facts as mail_facts
 from models.messages import facts
-from models.messages.activity import Activity
-from models.messages.anomalies import thresholds_of
-from models.messages.rules import ATTEMPTS_DEFAULT, LEASE_DEFAULT_MS
-from models.messages.service import MessageLimits, MessageService
-from models.messages.views import BrowseLimits
 from models.rooms import facts as room_facts
-from models.schedules.service import ScheduleService
 from models.secrets import Secrets
 from models.settings import Settings, host_of, is_loopback
 from models.tracing import tracing
-from models.webhooks.service import WebhookService
 
-_RECHECK_S: Final = 5.0
-_RECHECK_WITHOUT_REDIS_S: Final = 1.0
 _LOOK_AROUND_S: Final = 1.0
 
 
@@ -95,42 +77,21 @@ class Application:
         is_multiprocess: bool,
     ) -> None:
         self._stores: Final = stores
-        self._draining: Final = asyncio.Event()
         self._tasks: Final[set[asyncio.Task[None]]] = set()
         self._broadcaster: Final = Broadcaster(stores.redis, kept_max=settings.events_kept_max)
-        self._messages: Final = MessageService(
-            stores.database,
-            self._broadcaster,
-            clock=now_ms,
-            process=process,
-            limits=MessageLimits(
-                flush_rows_max=settings.flush_rows_max,
-                flush_waiting_max=settings.flush_waiting_max,
-                long_polls_max=settings.long_polls_max,
-                # A default of the contract above its limit is the limit.
-                attempts_default=min(ATTEMPTS_DEFAULT, settings.attempts_max),
-                lease_default_ms=min(LEASE_DEFAULT_MS, settings.lease_max_s * 1000),
-                browse=BrowseLimits(
-                    rows_max=settings.list_messages_max,
-                    depth_max=settings.list_depth_max,
-                    looked_max=settings.list_looked_max,
-                    bytes_max=settings.list_bytes_max,
-                ),
-            ),
-        )
-        self._webhooks: Final = WebhookService(
-            stores.database, networks=parse_networks(settings.webhook_networks)
-        )
-        self._tail: Final = _tail(stores, facts.DOMAIN, settings)
-        self._listener: Final = WakeListener(
-            stores.redis_for_waiting,
-            facts.DOMAIN,
-            self._broadcaster.name,
-            self._messages.wake,
-        )
         registry = CollectorRegistry()
         access = self._access = make_access(
             settings, secrets, stores.database, stores.redis, now_ms=now_ms
+        )
+        self._messages: Final = Messages(
+            stores.database,
+            stores.redis,
+            stores.redis_for_waiting,
+            self._broadcaster,
+            settings=settings,
+            access=access,
+            process=process,
+            now_ms=now_ms,
         )
         middleware: list[Any] = [
             *([Traces()] if tracing.is_on else []),
@@ -150,22 +111,6 @@ class Application:
             version=version,
         )
         health.add_routes(self._app, monitor)
-        readings = Readings(self._messages)
-        events = EventsResource(
-            readings,
-            self._tail,
-            access.guard,
-            self._draining,
-            recheck_s=settings.live_recheck_s,
-        )
-        bounds = _bounds(settings)
-        offer = Offer(
-            service=self._messages,
-            bounds=bounds,
-            prefetch_max=settings.stream_prefetch_max,
-            buffer_bytes_max=settings.socket_buffer_bytes_max,
-            now_ms=now_ms,
-        )
         self._tickets: Final = Tickets(
             stores.database,
             stores.redis,
@@ -195,7 +140,7 @@ class Application:
         self._ops: Final = Ops(
             Sources(
                 monitor=monitor,
-                messages=self._messages,
+                messages=self._messages.service,
                 registry=self._rooms.registry,
                 reports=self._rooms.reports,
                 mail=self._mail.service,
@@ -204,18 +149,18 @@ class Application:
             ),
             stores.database,
             _tail(stores, pulse.DOMAIN, settings),
-            [self._tail, self._tickets.tail, self._rooms.live.tail, self._mail.tail],
+            [self._messages.tail, self._tickets.tail, self._rooms.live.tail, self._mail.tail],
         )
         self._live: Final = LiveGateway(
             [
-                channel(readings),
+                self._messages.channel(),
                 self._tickets.channel,
                 self._rooms.live.channel(),
                 self._mail.channel(),
                 self._ops.live.channel(),
             ],
             {
-                facts.DOMAIN: self._tail,
+                facts.DOMAIN: self._messages.tail,
                 self._tickets.channel.domain: self._tickets.tail,
                 room_facts.DOMAIN: self._rooms.live.tail,
                 mail_facts.DOMAIN: self._mail.tail,
@@ -226,33 +171,15 @@ class Application:
             rooms=ChosenRooms(stores.redis),
             limits=_live_limits(settings),
             sockets=lambda rights: [
-                MessageStream(offer, rights),
+                *self._messages.sockets(rights),
                 *self._rooms.live.sockets(_live_limits(settings)),
                 *self._mail.sockets(rights, _live_limits(settings)),
             ],
         )
-        self._app.add_route("/api/queue/events", events)
         routes = [
             *self._ops.add_routes(self._app, access.guard),
-            *messages.add_routes(self._app, self._messages, bounds, now_ms=now_ms),
+            *self._messages.add_routes(self._app),
             *self._mail.add_routes(self._app),
-            *message_activity.add_routes(self._app, _activity(stores, settings), now_ms=now_ms),
-            *schedules.add_routes(
-                self._app,
-                ScheduleService(
-                    stores.database, self._messages, schedules_max=settings.schedules_max
-                ),
-                bounds,
-                now_ms=now_ms,
-            ),
-            *webhooks.add_routes(
-                self._app,
-                self._webhooks,
-                self._messages.queues,
-                access.proxies,
-                body_bytes_max=settings.body_bytes_max,
-                now_ms=now_ms,
-            ),
             *people.add_routes(
                 self._app,
                 access,
@@ -266,22 +193,18 @@ class Application:
         ]
         self._metrics: Final = MetricsResource(
             registry,
-            self._messages,
+            self._messages.service,
             lambda: self._live.connection_count,
             collectors=[self._rooms.collector, OverviewCollector(self._ops.overview)],
             is_multiprocess=is_multiprocess,
         )
         self._app.add_route("/metrics", self._metrics)
-        _describe(
-            self._app,
-            [*routes, *self._rooms.routes, ("/api/queue/events", events)],
-            version=version,
-        )
+        _describe(self._app, [*routes, *self._rooms.routes], version=version)
         pages.add_routes(
             self._app,
             _facts(settings, version, needs_key=lambda: bool(access.keys.exist)),
             monitor=monitor,
-            messages=self._messages,
+            messages=self._messages.service,
             now=self._ops.now.sentences,
             user_name=access.name_of,
             proxies=access.proxies,
@@ -302,19 +225,15 @@ class Application:
 
     def drain(self) -> None:
         """Let go of everybody who waits: the server is about to stop."""
-        self._draining.set()
         self._messages.drain()
-        self._tail.wake_readers()
         self._live.drain()
-        self._webhooks.drain()
 
     async def _start(self) -> None:
         await self._access.keys.refresh()
         await self._rooms.start()
         for run in (
             self._broadcaster.run(),
-            self._tail.run(),
-            self._listener.run(),
+            self._messages.run(),
             self._live.run(),
             self._ops.live.run(),
             self._look_around(),
@@ -345,8 +264,7 @@ class Application:
         """Tell who waits, and have the store asked more often while no wake-up can arrive."""
         while True:
             self._metrics.note_waiting()
-            away = self._broadcaster.is_away or not self._listener.is_listening
-            self._messages.set_recheck(_RECHECK_WITHOUT_REDIS_S if away else _RECHECK_S)
+            self._messages.look_around()
             await asyncio.sleep(_LOOK_AROUND_S)
 
 
@@ -397,11 +315,6 @@ def _tail(stores: Stores, domain: str, settings: Settings) -> StreamTail:
     )
 
 
-def _activity(stores: Stores, settings: Settings) -> Activity:
-    thresholds = thresholds_of(settings.anomaly_waiting_s, settings.anomaly_failures_max)
-    return Activity(stores.database, newest_entry_of(stores.redis, facts.DOMAIN), thresholds)
-
-
 def _is_public(settings: Settings) -> bool:
     addresses = (*settings.bind, settings.relay_bind)
     return not all(is_loopback(host_of(address)) for address in addresses)
@@ -423,16 +336,3 @@ def _cors(settings: Settings) -> list[Any]:
     if not settings.cors_origins:
         return []
     return [falcon.CORSMiddleware(allow_origins=list(settings.cors_origins))]
-
-
-def _bounds(settings: Settings) -> MessageBounds:
-    return MessageBounds(
-        body_bytes_max=settings.body_bytes_max,
-        batch_body_bytes_max=settings.batch_body_bytes_max,
-        batch_messages_max=settings.batch_messages_max,
-        attempts_max=settings.attempts_max,
-        lease_max_s=settings.lease_max_s,
-        long_poll_max_s=settings.long_poll_max_s,
-        dedup_s=settings.dedup_s,
-        idempotency_s=settings.idempotency_s,
-    )
