@@ -67,17 +67,24 @@ def _of_rooms(seen: list[RoomLine], oldest_s: int) -> Iterator[Notice]:
         if room.waiting is None:
             continue
         if room.line_max and room.waiting >= room.line_max * _FULL:
-            yield Notice(
-                kind="room_full", level=_FAULT, way="rooms", about=room.name, count=room.waiting
-            )
+            yield _of_room(room, "room_full", _FAULT)
         elif room.waiting and room.status != "active":
-            yield Notice(
-                kind="room_stands", level=_WARNING, way="rooms", about=room.name, count=room.waiting
-            )
+            yield _of_room(room, "room_stands", _WARNING)
         elif room.status != "active":
-            yield Notice(kind="room_paused", level=_WARNING, way="rooms", about=room.name)
+            yield _of_room(room, "room_paused", _WARNING)
     if oldest_s > _VISITOR_WAITS_S_MAX:
         yield Notice(kind="visitor_waits", level=_WARNING, way="rooms", count=oldest_s // _MINUTE_S)
+
+
+def _of_room(room: RoomLine, kind: str, level: str) -> Notice:
+    return Notice(
+        kind=kind,
+        level=level,
+        way="rooms",
+        about=room.name,
+        count=room.waiting or 0,
+        id=room.queue_id,
+    )
 
 
 def _of_mail(seen: MailView | None) -> Iterator[Notice]:
@@ -86,6 +93,8 @@ def _of_mail(seen: MailView | None) -> Iterator[Notice]:
     for host in seen.hosts:
         if not host.is_alive:
             yield Notice(kind="mail_host_silent", level=_FAULT, way="mail", about=host.name)
+    for name, count in seen.too_many.items():
+        yield Notice(kind="mail_many", level=_WARNING, way="mail", about=name, count=count)
     if seen.frozen:
         yield Notice(kind="mail_frozen", level=_WARNING, way="mail", count=seen.frozen)
     if (seen.oldest_seconds or 0) > _MAIL_WAITS_S_MAX:

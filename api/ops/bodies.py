@@ -53,6 +53,7 @@ class MailView(Struct, frozen=True, kw_only=True):
     oldest_seconds: int | None
     trend: str
     hosts: list[MailHostView]
+    too_many: dict[str, int]  # hosts with more messages than the operator's alarm allows
 
 
 class TicketsView(Struct, frozen=True, kw_only=True):
@@ -66,13 +67,17 @@ class TicketsView(Struct, frozen=True, kw_only=True):
 
 
 class Notice(Struct, frozen=True, kw_only=True):
-    """Something that needs a person; `about` and `count` are what its sentence speaks of."""
+    """Something that needs a person; `about` and `count` are what its sentence speaks of.
+
+    `id` is what the page of the way is asked to show, such as the room.
+    """
 
     kind: str
     level: str  # fault, warning
     way: str  # the page where it is dealt with
     about: str = ""
     count: int = 0
+    id: str = ""
 
 
 class OverviewView(Struct, frozen=True, kw_only=True):

@@ -22,6 +22,7 @@ from api.ops.bodies import (
 from api.ops.hour import Hour
 from models.clock import iso_utc
 from models.errors import UnavailableError
+from models.mail.alarms import AlarmKind
 from models.mail.service import MailService
 from models.messages.service import MessageService
 from models.rooms.registry import Registry
@@ -128,9 +129,11 @@ class Overview:
         return lines
 
     async def _mail(self, now_ms: int) -> MailView:
-        totals, hosts, trend = await asyncio.gather(
-            self._ask.mail.totals(), self._ask.mail.hosts(), self._ask.mail.trend(now_ms=now_ms)
+        mail = self._ask.mail
+        totals, hosts, trend, alarms = await asyncio.gather(
+            mail.totals(), mail.hosts(), mail.trend(now_ms=now_ms), mail.alarms()
         )
+        held = {host.name: host.messages for host in hosts}
         return MailView(
             messages=totals.messages,
             deferred=totals.by_status.get("deferred", 0),
@@ -143,6 +146,11 @@ class Overview:
                 )
                 for host in hosts
             ],
+            too_many={
+                each.host: held.get(each.host, each.value)
+                for each in alarms
+                if each.kind is AlarmKind.MESSAGES
+            },
         )
 
     async def _tickets(self, now_ms: int) -> TicketsView:

@@ -78,6 +78,11 @@ def test_what_needs_a_person_is_said_and_goes_when_it_is_dealt_with(
         log_in(page, "admin", ADMIN_PASSWORD)
         notice = page.locator(NOTICES).filter(has_text="1 wait in Sale, which admits nobody")
         expect(notice).to_have_count(1)
+        notice.locator("a").focus()
+        page.keyboard.press("Enter")
+        expect(page.locator("#room")).to_have_text("Sale")
+        page.go_back()
+        expect(notice).to_have_count(1)
     finally:
         hall.admin.delete(path).raise_for_status()
 

@@ -2,15 +2,18 @@
 
 import contextlib
 from collections.abc import Iterator
+from typing import Any
 
 import httpx
 import pytest
 
+from api.ops.attention import Seen, notices
+from api.ops.bodies import MailHostView, MailView, RoomLine
 from tests.conftest import StartSystem
 from tests.people.conftest import ADMIN_PASSWORD, token_of
 from tests.servers import System, wait_until
 
-pytestmark = pytest.mark.parametrize("backend", ["sqlite"], indirect=True)
+on_sqlite = pytest.mark.parametrize("backend", ["sqlite"], indirect=True)
 DOMAINS = ["messages", "rooms", "mail", "tickets"]
 
 
@@ -22,6 +25,7 @@ def staff(system: System) -> Iterator[httpx.Client]:
         yield client
 
 
+@on_sqlite
 def test_the_last_hour_is_kept_and_told(start_system: StartSystem) -> None:
     system = start_system("api", "worker", "beat", ADMIN_PASSWORD=ADMIN_PASSWORD)
     with staff(system) as client:
@@ -44,7 +48,68 @@ def test_the_last_hour_is_kept_and_told(start_system: StartSystem) -> None:
         assert [unknown[name] for name in ("depth", "in", "out", "failed")] == [None] * 4
 
 
+@on_sqlite
 def test_only_staff_is_told(start_system: StartSystem) -> None:
     system = start_system("api", ADMIN_PASSWORD=ADMIN_PASSWORD)
 
     assert httpx.get(f"{system.url}/api/ops/hour").status_code == 401
+
+
+def room(status: str, waiting: int = 0) -> RoomLine:
+    return RoomLine(
+        queue_id="sale",
+        name="Sale",
+        status=status,
+        waiting=waiting,
+        inside=0,
+        capacity=1,
+        line_max=1_000,
+        admission_rate=1.0,
+    )
+
+
+def mail(**changes: Any) -> MailView:
+    calm: dict[str, Any] = {
+        "messages": 0,
+        "deferred": 0,
+        "frozen": 0,
+        "oldest_seconds": None,
+        "trend": "stable",
+        "hosts": [],
+        "too_many": {},
+    }
+    return MailView(**{**calm, **changes})
+
+
+def kinds(**seen: Any) -> list[tuple[str, str]]:
+    """Return kind and target of what needs a person, in the order of the page."""
+    nothing: dict[str, Any] = {
+        "components": {},
+        "messages": None,
+        "rooms": None,
+        "rooms_oldest_s": None,
+        "mail": None,
+        "tickets": None,
+    }
+    return [(each.kind, each.id or each.about) for each in notices(Seen(**{**nothing, **seen}))]
+
+
+def test_rooms_that_let_nobody_in_and_long_waits_need_a_person() -> None:
+    assert kinds(rooms=[room("active", 3)], rooms_oldest_s=3_600) == []
+    assert kinds(rooms=[room("paused")]) == [("room_paused", "sale")]
+    assert kinds(rooms=[room("paused", 3)]) == [("room_stands", "sale")]
+    assert kinds(rooms=[room("active", 900)]) == [("room_full", "sale")]
+    assert kinds(rooms=[room("active", 3)], rooms_oldest_s=3_661) == [("visitor_waits", "")]
+
+
+def test_faults_come_before_warnings() -> None:
+    silent = MailHostView(name="mx1", is_alive=False, messages=0)
+
+    found = kinds(rooms=[room("paused")], mail=mail(hosts=[silent], frozen=2, too_many={"mx2": 9}))
+
+    assert found == [
+        ("mail_host_silent", "mx1"),
+        ("room_paused", "sale"),
+        ("mail_many", "mx2"),
+        ("mail_frozen", ""),
+    ]

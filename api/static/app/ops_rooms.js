@@ -13,7 +13,7 @@ const SESSIONS_SHOWN = 50;
 
 const rooms = signal(null); // with all settings
 const live = signal(new Map()); // of each room who waits and is inside, null where nobody knows
-const chosenId = signal(null);
+const chosenId = signal(new URLSearchParams(location.search).get("room")); // the overview may ask for one
 const detail = signal(null); // {id, stats, sessions, draw}
 const chosen = computed(() => rooms.value?.find((each) => each.id === chosenId.value));
 

@@ -28,17 +28,32 @@ function sentence(notice) {
   return text(`notice.${notice.kind}`, { about, count: number(notice.count) });
 }
 
+// What the page of a way is asked to show first, of those that can be asked.
+const SHOWN = {
+  mail_frozen: () => "?status=frozen",
+  mail_old: () => "?sort_by=timestamp&order=asc",
+  room_full: ({ id }) => `?room=${encodeURIComponent(id)}`,
+  room_stands: ({ id }) => `?room=${encodeURIComponent(id)}`,
+  room_paused: ({ id }) => `?room=${encodeURIComponent(id)}`,
+};
+
+/** Return where one acts; whoever may not go there is told all the same. */
+function placeOf(notice) {
+  if (notice.kind.startsWith("component")) return "#components";
+  const way = ways.get(notice.way);
+  return way && way + (SHOWN[notice.kind]?.(notice) ?? "");
+}
+
 function Notice({ of }) {
   const said = html`<span><strong>${text(`level.${of.level}`)}</strong> ${sentence(of)}</span>`;
-  // Where one acts; who may not go there is told all the same.
-  const way = of.kind.startsWith("component") ? "#components" : ways.get(of.way);
-  return html`<li data-level=${of.level}>${way ? html`<a href=${way}>${said}</a>` : said}</li>`;
+  const place = placeOf(of);
+  return html`<li data-level=${of.level}>${place ? html`<a href=${place}>${said}</a>` : said}</li>`;
 }
 
 function Notices({ notices }) {
   if (notices.length === 0) return html`<p>${text("overview.calm")}</p>`;
   return html`<ul class="notices">
-    ${notices.map((each) => html`<${Notice} key=${each.kind + each.about} of=${each} />`)}
+    ${notices.map((each) => html`<${Notice} key=${each.kind + each.about + each.id} of=${each} />`)}
   </ul>`;
 }
 

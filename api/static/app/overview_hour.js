@@ -55,6 +55,7 @@ function saidOfDepth(depths) {
 }
 
 function saidOfFlow(of) {
+  if (known(of("in")).length === 0) return text("pulse.unseen");
   const [came, done, failed] = ["in", "out", "failed"].map((name) => number(sum(known(of(name)))));
   return text("pulse.flow_said", { in: came, out: done, failed });
 }
