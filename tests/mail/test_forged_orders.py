@@ -89,19 +89,21 @@ class LoneHost:
         return json.loads(answer[1])
 
     def _wait_for(self, probe: dict[str, Any]) -> dict[str, dict[str, str]]:
+        """Return what was told of each order, once `probe` and all before it are done.
+
+        They are carried out side by side, and taken in their order: what was taken before the
+        probe is held until it is done.
+        """
         which = probe["chunk"]["operation_id"]
+        is_done = lambda: which in self._settled() and not self._is_busy()  # noqa: E731
+        wait_until(is_done, "the host is done", process=self.process)
+        return self._settled()
 
-        def told() -> dict[str, dict[str, str]]:
-            settled = {
-                operation_id: {each["message_id"]: each["result"] for each in json.loads(outcomes)}
-                for operation_id, _, outcomes in self._heard("mail.settle")
-            }
-            return settled if which in settled and not self._is_busy() else {}
-
-        found: dict[str, dict[str, str]] = wait_until(
-            told, "the host is done", process=self.process
-        )
-        return found
+    def _settled(self) -> dict[str, dict[str, str]]:
+        return {
+            operation_id: {each["message_id"]: each["result"] for each in json.loads(outcomes)}
+            for operation_id, _, outcomes in self._heard("mail.settle")
+        }
 
     def _is_busy(self) -> bool:
         return bool(self._redis.exists(f"mail.{HOST}", f"unacked/mail.{HOST}"))
