@@ -102,6 +102,19 @@ def test_it_says_that_it_is_cut_off_and_goes_on_after_a_restart(
     expect(waiting(page)).to_have_text("2")
 
 
+def test_without_a_socket_it_asks_now_and_then(open_page: OpenPage, house: System) -> None:
+    page = open_page("/login?next=/ops", of=house).page
+    page.context.route("**/socket.io/**", lambda route: route.abort())
+    log_in(page, "admin", ADMIN_PASSWORD)
+    expect(waiting(page)).to_have_text("0")
+
+    put(house, 4)
+
+    expect(waiting(page)).to_have_text("4")
+    expect(page.locator("#banner span")).to_be_hidden()
+    expect(page.locator(f"{MESSAGES} .pulse canvas")).to_have_count(2)
+
+
 def test_the_hour_is_said_to_who_does_not_see_it_and_reached_by_keyboard(
     open_page: OpenPage, house: System
 ) -> None:
