@@ -124,8 +124,8 @@ class Acts:
         try:
             while True:
                 woken.clear()
-                report = await self.report(operation_id, outcomes_max=_OUTCOMES_MAX)
-                if report.operation.finished_at_ms is not None:
+                report = await self._database.read(lambda it: _finished(it, operation_id))
+                if report is not None:
                     return report
                 left_s = deadline - loop.time()
                 if left_s <= 0:
@@ -255,6 +255,14 @@ def _check_hosts(connection: Connection, wanted: set[str], now_ms: int) -> None:
     for each in lists.hosts(connection):
         if each.name in wanted and not each.is_alive(now_ms=now_ms):
             raise HostAwayError(each.name)
+
+
+def _finished(connection: Connection, operation_id: str) -> Report | None:
+    """Return all that came of an operation once it is over: who waits looks often."""
+    operation = operations.read(connection, operation_id)
+    if operation is not None and operation.finished_at_ms is None:
+        return None
+    return _report(connection, operation_id)
 
 
 def _report(

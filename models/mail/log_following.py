@@ -39,6 +39,7 @@ class Reading:
     lines: tuple[LogLine, ...]
     place: Place | None
     is_lost: bool = False  # the file of the last place is gone: what followed in it is not known
+    has_more: bool = False  # there is something behind that place already
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +79,8 @@ class LogFollower:
         files = [*files, current]
         found = next((at for at, each in enumerate(files) if each.name == place.file), None)
         if found is None:
-            return Reading(lines=(), place=Place(file=current.name, offset=0), is_lost=True)
+            begin = Place(file=current.name, offset=0)
+            return Reading(lines=(), place=begin, is_lost=True, has_more=True)
         file = files[found]
         if place.offset < file.size:
             is_quiet = now_s - file.changed_at_s > _QUIET_S
@@ -88,7 +90,7 @@ class LogFollower:
         if now_s - file.changed_at_s <= _QUIET_S:
             return Reading(lines=(), place=place)
         after = files[found + 1]
-        return Reading(lines=(), place=Place(file=after.name, offset=0))
+        return Reading(lines=(), place=Place(file=after.name, offset=0), has_more=True)
 
     def _read(
         self, file: _File, offset: int, *, ends: bool = False, skips: bool = False
@@ -108,7 +110,11 @@ class LogFollower:
         if len(raws) > LINES_MAX:
             taken = end - len(raws.pop())
         lines = parse_lines(raws, before_ms=int(file.changed_at_s * 1000))
-        return Reading(lines=tuple(lines), place=Place(file=file.name, offset=offset + taken))
+        return Reading(
+            lines=tuple(lines),
+            place=Place(file=file.name, offset=offset + taken),
+            has_more=is_long or taken < end,
+        )
 
     def _current(self) -> _File | None:
         if self._is_dated:

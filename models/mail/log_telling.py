@@ -1,7 +1,8 @@
 """Tells the log of a host: one batch of lines at a time, from the place that is stored.
 
 Where to read on is asked of the database at the start and told by it after each batch, which it
-takes only if it follows the last one: a batch that is lost, repeated or late changes nothing.
+takes only if it follows the last one: a batch that is lost, repeated or late changes nothing. Who
+has read up to the end looks again half a second later, however soon the batch was taken.
 """
 
 import threading
@@ -59,6 +60,7 @@ class LogTeller:
         self._place: Place | None = None
         self._unheard: LogBatch | None = None
         self._sent_at_s = -_AGAIN_S
+        self._has_more = True
         self._trouble = "Exim writes no log file" if follower is None else ""
 
     def note_held(self, answer: LogHeld) -> None:
@@ -71,18 +73,19 @@ class LogTeller:
         self._event.set()
 
     def step(self) -> None:
-        """Tell what there is, or wait half a second for it."""
+        """Tell what there is, or wait at most half a second for it."""
         self._hear()
         now_s = self._monotonic_s()
         if self._unheard is not None:
             if now_s - self._sent_at_s >= _AGAIN_S:
                 self._tell(self._unheard, now_s)
-        else:
+        elif self._has_more or now_s - self._sent_at_s >= _POLL_S:
             batch = self._next(now_s)
             if batch is not None:
                 self._unheard = batch
                 self._tell(batch, now_s)
-        self._event.wait(_POLL_S)
+        is_early = self._unheard is None and now_s - self._sent_at_s < _POLL_S
+        self._event.wait(_POLL_S - (now_s - self._sent_at_s) if is_early else _POLL_S)
         self._event.clear()
 
     def _hear(self) -> None:
@@ -108,6 +111,7 @@ class LogTeller:
             else:
                 self._trouble = ""
                 lines, place = reading.lines, reading.place
+                self._has_more = reading.has_more
                 if reading.is_lost:
                     _log.warning("mail_log_lost", host=self._host, path=self._follower.path)
         if self._trouble and self._trouble != was:

@@ -8,7 +8,7 @@ watcher of a hundred thousand messages holds little more than their ids.
 
 import os
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Final
@@ -109,6 +109,11 @@ class Watcher:
     def has_changes(self) -> bool:
         """Say whether there is something to tell."""
         return bool(self._dirty) or not self._was_whole
+
+    @property
+    def is_behind(self) -> bool:
+        """Say whether a batch would be full, or not everything was told once."""
+        return len(self._dirty) >= BATCH_MESSAGES_MAX or not self._was_whole
 
     def close(self) -> None:
         """Stop watching."""
@@ -239,17 +244,16 @@ class Watcher:
         self._delivering.discard(message_id)
         return None
 
-    def _places_of(self, message_id: str) -> list[_Seen]:
-        """Return the folders that may hold a message, first the one where it was last."""
+    def _places_of(self, message_id: str) -> Iterator[_Seen]:
+        """Yield the folders that may hold a message, first the one where it was last."""
         last = self._known.get(message_id)
+        if last is not None:
+            yield last
         # In a split spool a message is in the folder of its sixth character.
         names = {"input", message_id[5]}
-        others = [
-            seen
-            for path, seen in self._seen.items()
-            if seen is not last and os.path.basename(path) in names
-        ]
-        return others if last is None else [last, *others]
+        for path, seen in self._seen.items():
+            if seen is not last and os.path.basename(path) in names:
+                yield seen
 
     def _read(self, seen: _Seen, message_id: str) -> Mail | None:
         try:

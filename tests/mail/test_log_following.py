@@ -11,7 +11,7 @@ import pytest
 from models.database import Database
 from models.errors import UnavailableError
 from models.mail.log_batches import LogBatch, LogHeld
-from models.mail.log_following import LogFollower, Place
+from models.mail.log_following import LINES_MAX, LogFollower, Place
 from models.mail.log_jobs import apply_log, forget
 from models.mail.log_lines import Event, parse_line
 from models.mail.log_service import LogService
@@ -234,3 +234,23 @@ async def test_host_without_a_log_file_says_so(database: Database) -> None:
         teller.step()
 
     assert (await LogService(database).sources())[0].trouble == "Exim writes no log file"
+
+
+def test_lines_that_keep_coming_are_told_together(log: Log) -> None:
+    moment, told = [0.0], list[LogBatch]()
+
+    def send(batch: LogBatch) -> None:
+        told.append(batch)
+        teller.note_held(LogHeld(batch=(batch.began_at_ms, batch.number), place=batch.place))
+
+    teller = LogTeller(
+        log.follower, "mx1", send=send, now_ms=lambda: NOW_MS, monotonic_s=lambda: moment[0]
+    )
+    for lines in (1, 1, 1, 0, 2 * LINES_MAX, 0, 0, 0, 0):
+        log.write(lines)
+        moment[0] += 0.125  # a quarter of the rest
+        teller.step()
+
+    counts = [len(each.lines) for each in told]
+    # The question where to go on; what is there; what had gathered; the rest of it without a rest.
+    assert counts == [0, 2, LINES_MAX, LINES_MAX, 1]
