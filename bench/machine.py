@@ -25,13 +25,22 @@ def tree_cpu_s(pid: int) -> float:
 
 def tree_anonymous_kib(pid: int) -> int:
     """Return the memory that a process and its descendants have for themselves."""
+    return _tree_kib(pid, "RssAnon:")
+
+
+def tree_resident_kib(pid: int) -> int:
+    """Return the memory that a process and its descendants hold, what they share counted again."""
+    return _tree_kib(pid, "VmRSS:")
+
+
+def _tree_kib(pid: int, name: str) -> int:
     total = 0
     for number in _tree(pid, _ticks_by_process()):
         try:
             lines = Path(f"/proc/{number}/status").read_text().splitlines()
         except (FileNotFoundError, ProcessLookupError):
             continue
-        total += sum(int(line.split()[1]) for line in lines if line.startswith("RssAnon:"))
+        total += sum(int(line.split()[1]) for line in lines if line.startswith(name))
     return total
 
 

@@ -16,7 +16,7 @@ from typing import Any, Final
 
 import httpx
 
-from bench.machine import describe, load_average, tree_anonymous_kib, tree_cpu_s
+from bench.machine import describe, load_average, tree_cpu_s, tree_resident_kib
 from bench.mail_spool import by_hand, fill
 from bench.report import Report
 from bench.servers import RedisServer, service
@@ -61,8 +61,8 @@ class Mailed:
     indexed_s: float
 
 
-def main() -> None:
-    options = _options()
+def main(arguments: Sequence[str] | None = None) -> None:
+    options = _options(arguments)
     sizes = options.sizes or (QUICK_SIZES if options.quick else SIZES)
     report = Report(f"mail-{options.database}")
     report.say(describe("falcon", "celery", "sqlalchemy"))
@@ -166,13 +166,13 @@ def _measure_freshness(report: Report, mailed: Mailed, *, rounds: int) -> None:
 
 def _measure_watcher(report: Report, mailed: Mailed, *, seconds: float) -> None:
     pid = mailed.watcher.pid
-    memory_mib = tree_anonymous_kib(pid) / 1024
+    memory_mib = tree_resident_kib(pid) / 1024
     before_s = tree_cpu_s(pid)
     time.sleep(seconds)
     percent = (tree_cpu_s(pid) - before_s) / seconds * 100
     report.say(
-        f"the watcher: MiB {_at_most(memory_mib, WATCHER_MIB)}, its CPU while nothing happens, % of"
-        f" a core {_at_most(percent, IDLE_PERCENT, digits=2)}"
+        f"the watcher: MiB resident {_at_most(memory_mib, WATCHER_MIB)}, its CPU while nothing"
+        f" happens, % of a core {_at_most(percent, IDLE_PERCENT, digits=2)}"
     )
 
 
@@ -190,7 +190,8 @@ def _measure_acts(report: Report, mailed: Mailed, *, rounds: int) -> None:
             frozen["single"].append(_timed(lambda: by_hand(exim, "-Mf", ids, at_once=1, each=1)))
             by_hand(exim, "-Mt", ids, **batch)
     _settle(mailed)
-    _say_acts(report, "freeze", {name: median(times) for name, times in frozen.items()})
+    middle = {name: median(times) for name, times in frozen.items()}
+    _say_acts(report, "freeze", len(ids), middle)
     if len(mailed.ids) < 3 * ACTED:
         return
     removed = {
@@ -200,13 +201,13 @@ def _measure_acts(report: Report, mailed: Mailed, *, rounds: int) -> None:
             lambda: by_hand(exim, "-Mrm", mailed.ids[2 * ACTED : 3 * ACTED], at_once=1, each=1)
         ),
     }
-    _say_acts(report, "delete", removed)
+    _say_acts(report, "delete", len(ids), removed)
 
 
-def _say_acts(report: Report, name: str, found: dict[str, float]) -> None:
+def _say_acts(report: Report, name: str, count: int, found: dict[str, float]) -> None:
     times, beside = found["single"] / found["product"], found["product"] / found["batch"]
     report.say(
-        f"{name} {ACTED:,} ids: {found['product']:.2f} s over HTTP, outcomes on disk and told;"
+        f"{name} {count:,} ids: {found['product']:.2f} s over HTTP, outcomes on disk and told;"
         f" {found['batch']:.2f} s by hand, {_PROCESSES} times {_PER_PROCESS};"
         f" {found['single']:.2f} s one process each. Times as fast as those"
         f" {_at_least(times, ACT_TIMES)}, times the best batch"
@@ -251,13 +252,13 @@ def _at_least(found: float, bound: float) -> str:
     return f"{found:.0f}, at least {bound:g} {'holds' if found >= bound else 'MISSED'}"
 
 
-def _options() -> argparse.Namespace:
+def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="whether it runs, in some seconds")
     parser.add_argument("--sizes", type=int, nargs="*", help="how many messages, each in turn")
     parser.add_argument("--database", choices=("sqlite", "postgresql"), default="sqlite")
     parser.add_argument("--record", action="store_true", help="write the result to bench/README.md")
-    return parser.parse_args()
+    return parser.parse_args(arguments)
 
 
 if __name__ == "__main__":
