@@ -37,7 +37,7 @@ _BATCH_EXPIRES_S: Final = 60.0
 _ANSWER_EXPIRES_S: Final = 30.0
 # A good-bye that is late would be for somebody who is back.
 _PART_EXPIRES_S: Final = 10.0
-_PART_S: Final = 2.0
+_PART_S: Final = 4.0
 _CHECK_S: Final = 60.0
 _RETRY_S: Final = 10.0
 
