@@ -105,6 +105,7 @@ TABLE: Final[tuple[Row, ...]] = (
         paths=(
             *_tickets("/tickets/*/voice"),
             *_tickets("/tickets/*/voice.wav"),
+            *_tickets("/announcements/*/voice.wav"),
             *_tickets("/voice/clips/*/*/*"),
         ),
         methods=("GET", "HEAD"),

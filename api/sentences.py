@@ -74,13 +74,17 @@ _SENTENCES: Final[Mapping[str, tuple[str, str]]] = {
         "Chi nhánh {branch_id} không có đoạn ghi âm {language}/{key}",
         "Branch {branch_id} has no clip {language}/{key}",
     ),
+    "announcement_not_found": (
+        "Không tìm thấy thông báo {announcement_id}, hoặc đã quá lâu",
+        "There is no announcement {announcement_id}, or no longer",
+    ),
     "too_many_clips": (
         "Chi nhánh {branch_id} đã có đủ {clips_max} đoạn ghi âm",
         "Branch {branch_id} has {clips_max} clips, as many as it may",
     ),
     "voice_not_available": (
-        "Máy chủ không đọc được lời gọi của vé {ticket_id}",
-        "The server cannot say the call of ticket {ticket_id}",
+        "Máy chủ không đọc được",
+        "The server cannot say it",
     ),
     "name_taken": ("Tên '{name}' đã tồn tại", "The name '{name}' is taken"),
     "rate_limited": (

@@ -285,9 +285,13 @@ TABLE: Final[tuple[Row, ...]] = (
     Row(paths=_tickets("/tickets/*/*"), who=_COUNTERS),
     # Who holds the paper knows what nobody can guess.
     Row(paths=(*_tickets("/tickets/*/feedback"), *_tickets("/tickets/*/print")), who=_EVERYBODY),
-    # What is said of a call is heard by the whole hall.
+    # What is said of a call or an announcement is heard by the whole hall.
     Row(
-        paths=(*_tickets("/tickets/*/voice"), *_tickets("/tickets/*/voice.wav")),
+        paths=(
+            *_tickets("/tickets/*/voice"),
+            *_tickets("/tickets/*/voice.wav"),
+            *_tickets("/announcements/*/voice.wav"),
+        ),
         methods=_READ,
         who=_EVERYBODY,
     ),

@@ -201,6 +201,10 @@ class Tickets:
             ),
             ("/tickets/{ticket_id}/voice", voices.PlanResource(self._voice)),
             ("/tickets/{ticket_id}/voice.wav", voices.SpeechResource(self._voice)),
+            (
+                "/announcements/{announcement_id}/voice.wav",
+                voices.AnnouncementSpeechResource(self._voice),
+            ),
         ]
         for path, of_clips in (
             ("/voice/clips", clips.ClipsResource),

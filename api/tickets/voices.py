@@ -72,11 +72,41 @@ class SpeechResource(_Voice):
         It is made of the hall's clips where all are there and of one PCM form, else spoken by a
         worker with espeak-ng.
         """
-        wav = await self._service.speak(_named(ticket_id), query.language)
-        resp.content_type = WAV
-        resp.set_header("Cache-Control", "no-store")
-        resp.set_header("X-Content-Type-Options", "nosniff")
-        resp.data = wav
+        _send(resp, await self._service.speak(_named(ticket_id), query.language))
+
+
+class AnnouncementSpeechResource(_Voice):
+    """`/announcements/{announcement_id}/voice.wav`."""
+
+    @operation(
+        "Hear an announcement",
+        query=voices.VoiceQuery,
+        answers={
+            200: Answer(description="The announcement", media_type=WAV),
+            400: INVALID,
+            404: Answer(
+                description="It is not there, not in this language, or nothing here can say it",
+                body=TicketsError,
+            ),
+            429: TOO_OFTEN,
+            503: Answer(description="Redis or the broker is away", body=TicketsError),
+        },
+    )
+    async def on_get(
+        self, _req: Request, resp: Response, announcement_id: str, *, query: voices.VoiceQuery
+    ) -> None:
+        """Return an announcement of the last ten minutes as one WAV, spoken by a worker.
+
+        The id is the `announcement_id` of the event that shows it.
+        """
+        _send(resp, await self._service.speak_announcement(announcement_id, query.language))
+
+
+def _send(resp: Response, wav: bytes) -> None:
+    resp.content_type = WAV
+    resp.set_header("Cache-Control", "no-store")
+    resp.set_header("X-Content-Type-Options", "nosniff")
+    resp.data = wav
 
 
 def _named(ticket_id: str) -> int | str:

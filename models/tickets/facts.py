@@ -4,6 +4,7 @@
 fields. A display that knows the contract alone sees nothing unusual.
 """
 
+import hashlib
 from dataclasses import dataclass, field
 from math import ceil, floor
 from typing import Any, Final, Generic, TypeVar
@@ -11,7 +12,7 @@ from typing import Any, Final, Generic, TypeVar
 from models.clock import iso_utc
 from models.events import Event
 from models.tickets.estimates import next_estimate
-from models.tickets.rules import Announcement, Counter, Desk, Staff, Ticket, number_text
+from models.tickets.rules import Announcement, Branch, Counter, Desk, Staff, Ticket, number_text
 from models.tickets.speech import in_vietnamese
 
 DOMAIN: Final = "tickets"
@@ -139,8 +140,9 @@ def estimated(desk: Desk, *, now_ms: int) -> Event:
     )
 
 
-def announced(branch_id: int, what: Announcement, *, now_ms: int) -> Event:
-    """Say something to everybody in a hall."""
+def announced(branch: Branch, what: Announcement, *, now_ms: int) -> Event:
+    """Say something to everybody in a hall; the branch has the version of this change."""
+    said = hashlib.sha256(f"{what.message}\n{what.message_en}".encode()).hexdigest()
     return Event(
         "queue-announcement",
         {
@@ -150,7 +152,9 @@ def announced(branch_id: int, what: Announcement, *, now_ms: int) -> Event:
             "message_en": what.message_en or what.message,
             "priority": what.priority,
             "auto_dismiss": what.auto_dismiss_s,
-            "branch_id": branch_id,
+            # Where it was kept, and which it is of those that were kept together.
+            "announcement_id": f"{branch.id}-{branch.version}-{said[:8]}",
+            "branch_id": branch.id,
             "timestamp": seconds_utc(now_ms),
         },
     )

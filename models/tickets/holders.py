@@ -45,7 +45,7 @@ def announce(
     """Say something to a hall."""
     details = {"type": what.type.value, "message": what.message}
     acting.note(connection, "hall_announced", f"branch:{branch.id}", details, now_ms=now_ms)
-    return Done(None, [facts.announced(branch.id, what, now_ms=now_ms)])
+    return Done(None, [facts.announced(branch, what, now_ms=now_ms)])
 
 
 def _held(connection: Connection, public_id: str) -> Ticket:

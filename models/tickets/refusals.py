@@ -87,18 +87,31 @@ class ClipNotFoundError(NotFoundError):
 
 
 class VoiceNotAvailableError(NotFoundError):
-    """The call cannot be said by the server: a display has voices of its own, or its chime."""
+    """The server cannot say it: a display has voices of its own, or its chime."""
 
     code = "voice_not_available"
 
-    def __init__(self, ticket_id: int, reason: str) -> None:
-        super().__init__(ticket_id, reason)
-        self.ticket_id = ticket_id
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
         self.reason = reason
-        self.facts: Facts = {"ticket_id": ticket_id, "reason": reason}
+        self.facts: Facts = {"reason": reason}
 
     def __str__(self) -> str:
-        return f"the call of ticket {self.ticket_id} cannot be said: {self.reason}"
+        return f"it cannot be said: {self.reason}"
+
+
+class AnnouncementNotFoundError(NotFoundError):
+    """Nobody announced it, or that was too long ago."""
+
+    code = "announcement_not_found"
+
+    def __init__(self, announcement_id: str) -> None:
+        super().__init__(announcement_id)
+        self.announcement_id = announcement_id
+        self.facts: Facts = {"announcement_id": announcement_id}
+
+    def __str__(self) -> str:
+        return f"there is no announcement {self.announcement_id}, or no longer"
 
 
 class NoWaitingTicketsError(NotFoundError):

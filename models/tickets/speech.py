@@ -21,6 +21,8 @@ _COUNTER_WORDS: Final = frozenset({"quầy", "counter"})
 # What counters are called that clips say sign by sign: `3`, `B`, `B2`, `12a`.
 _CODE: Final = re.compile(r"[a-z]?[0-9]{1,3}[a-z]?|[a-z]")
 
+_PAUSE: Final = re.compile(r"[.;:!?]+(?=\s|$)")
+
 
 class Language(StrEnum):
     """In what calls are said."""
@@ -90,10 +92,13 @@ def in_vietnamese(counter_name: str) -> str:
 
 
 def sayable(text: str) -> str:
-    """Return the letters, digits and commas of a text; what else there is means nothing aloud."""
-    plain = unicodedata.normalize("NFC", text)
+    """Return the letters, digits and commas of a text; what else there is means nothing aloud.
+
+    What ends a sentence or a part of it becomes a comma, which voices take as a pause.
+    """
+    plain = _PAUSE.sub(",", unicodedata.normalize("NFC", text))
     kept = "".join(each if each.isalnum() or each == "," else " " for each in plain)
-    return " ".join(kept.split()) if any(each.isalnum() for each in kept) else ""
+    return " ".join(kept.split()).strip(" ,")
 
 
 def is_clip_key(key: str) -> bool:

@@ -11,8 +11,8 @@ from models.tickets.espeak import Espeak, EspeakError
 from models.tickets.sounds import join
 from models.tickets.speech import Phrase
 
-# Of one phrase, half a minute; of all phrases of a call together not much more is said.
-VOICE_BYTES_MAX: Final = 1_500_000
+# Of one phrase: about a minute, which is what the longest announcement takes.
+VOICE_BYTES_MAX: Final = 3_000_000
 
 _log = structlog.stdlib.get_logger(__name__)
 

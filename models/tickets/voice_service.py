@@ -1,11 +1,13 @@
 """How a call is said: by the clips of its hall, else by what a worker speaks, kept for a while."""
 
 import asyncio
+import re
 import uuid
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+import msgspec
 import redis.asyncio
 from sqlalchemy import Connection
 
@@ -13,11 +15,29 @@ from models.database import Database
 from models.errors import UnavailableError
 from models.redis import RedisAwayError
 from models.tickets import voice_scripts
-from models.tickets.refusals import TicketNotFoundError, VoiceNotAvailableError
+from models.tickets.refusals import (
+    AnnouncementNotFoundError,
+    TicketNotFoundError,
+    VoiceNotAvailableError,
+)
 from models.tickets.rules import Counter, Ticket
 from models.tickets.sounds import Clip, join
-from models.tickets.speech import Language, Phrase, Words, digest_of, words_of
-from models.tickets.statements import clips, halls, tickets
+from models.tickets.speech import Language, Phrase, Words, digest_of, sayable, words_of
+from models.tickets.statements import clips, halls, news, tickets
+
+_NOT_IN_TIME: Final = "no worker could speak it in time"
+_ANNOUNCEMENT: Final = re.compile(r"([1-9][0-9]{0,17})-([1-9][0-9]{0,17})-[0-9a-f]{8}")
+
+
+class _Announced(msgspec.Struct):
+    """What an announcement says; a call, which has no id of its own, says more."""
+
+    announcement_id: str = ""
+    message: str = ""
+    message_en: str = ""
+
+
+_decode_events: Final = msgspec.json.Decoder(list[tuple[str, _Announced]]).decode
 
 # Hands (phrases, request_id) to a worker; raises UnavailableError.
 AskWorker = Callable[[Sequence[Phrase], str], Awaitable[None]]
@@ -79,7 +99,21 @@ class VoiceService:
         if wav is None:
             wav = await self._spoken(plan.words.phrases)
         if not wav:
-            raise VoiceNotAvailableError(plan.ticket_id, "no worker could speak it in time")
+            raise VoiceNotAvailableError(_NOT_IN_TIME)
+        return wav
+
+    async def speak_announcement(self, announcement_id: str, language: Language) -> bytes:
+        """Return an announcement of the last minutes as WAV, spoken.
+
+        Raises AnnouncementNotFoundError, VoiceNotAvailableError when it was not made in the
+        language or nothing can say it in time, and UnavailableError as `speak` does.
+        """
+        text = await self._database.read(
+            lambda connection: _announced(connection, announcement_id, language)
+        )
+        wav = await self._spoken([Phrase(language, sayable(text))])
+        if not wav:
+            raise VoiceNotAvailableError(_NOT_IN_TIME)
         return wav
 
     async def _spoken(self, phrases: Sequence[Phrase]) -> bytes:
@@ -95,9 +129,14 @@ class VoiceService:
         if asked is None:
             asked = asyncio.create_task(self._ask_worker(phrases))
             self._asked[digest] = asked
-            asked.add_done_callback(lambda _done: self._asked.pop(digest))
+            asked.add_done_callback(lambda done: self._note_done(digest, done))
         # One who hangs up takes it from nobody else.
         return await asyncio.shield(asked)
+
+    def _note_done(self, digest: str, done: asyncio.Task[bytes]) -> None:
+        del self._asked[digest]
+        if not done.cancelled():
+            done.exception()  # seen, though nobody may wait for it any more
 
     async def _ask_worker(self, phrases: Sequence[Phrase]) -> bytes:
         try:
@@ -116,6 +155,20 @@ class VoiceService:
         finally:
             self._places.release()
         return found or b""
+
+
+def _announced(connection: Connection, announcement_id: str, language: Language) -> str:
+    """Return the text of an announcement that is still kept for displays."""
+    place = _ANNOUNCEMENT.fullmatch(announcement_id)
+    kept = None if place is None else news.events_of(connection, int(place[1]), int(place[2]))
+    for name, event in [] if kept is None else _decode_events(kept):
+        if name == "queue-announcement" and event.announcement_id == announcement_id:
+            if language is Language.VI:
+                return event.message
+            if event.message_en != event.message:
+                return event.message_en
+            raise VoiceNotAvailableError("it was not made in this language")
+    raise AnnouncementNotFoundError(announcement_id)
 
 
 def _plan(connection: Connection, ticket_id: int | str, language: Language) -> Plan:
@@ -146,7 +199,7 @@ def _called(connection: Connection, ticket_id: int | str) -> tuple[Ticket, Count
     if found is None:
         raise TicketNotFoundError(ticket_id)
     if not found.call_count:
-        raise VoiceNotAvailableError(found.id, "it was not called")
+        raise VoiceNotAvailableError("it was not called")
     counter = halls.counter_of(connection, found.counter_id)
     assert counter is not None
     return found, counter

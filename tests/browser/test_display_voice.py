@@ -210,6 +210,22 @@ def test_a_clip_that_hangs_gives_way_to_the_server(show: ShowDisplay, speaking: 
     assert len(hanging) == 1
 
 
+def test_an_announcement_is_said_in_the_language_in_which_it_was_made(
+    show: ShowDisplay, speaking: System
+) -> None:
+    display = show(speaking, "Quầy nghe thông báo")
+
+    said = {"type": "emergency", "message": "Xin mọi người rời khỏi sảnh"}
+    display.hall.admin.post("/app/announcements", json=said).raise_for_status()
+    heard = display.wait(lambda heard: len(heard["ended"]) == 1)
+    display.call()
+
+    heard = display.wait(lambda heard: len(heard["ended"]) == 3)
+    assert all(seconds > 1 for seconds in heard["ended"])
+    announced = [path for path, _ in display.answers if path.startswith("/announcements/")]
+    assert [path.partition("?")[2] for path in announced] == ["language=vi"]
+
+
 def test_without_a_voice_of_the_server_each_call_has_its_chime_and_the_browser_is_asked(
     show: ShowDisplay, mute: System
 ) -> None:

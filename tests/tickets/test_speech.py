@@ -82,6 +82,19 @@ def test_nothing_but_words_reaches_a_voice(name: str, number: int) -> None:
             assert all(each.isalnum() or each in " ," for each in phrase.text)
 
 
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("Nghỉ trưa: quay lại lúc 13:30!", "Nghỉ trưa, quay lại lúc 13 30"),
+        ("Quầy 3.", "Quầy 3"),
+        ("a... b; c?", "a, b, c"),
+        (" ,;. ", ""),
+    ],
+)
+def test_the_end_of_a_sentence_is_a_pause(text: str, said: str) -> None:
+    assert sayable(text) == said
+
+
 @given(text=st.text(max_size=100))
 def test_what_is_sayable_stays_as_it_is(text: str) -> None:
     once = sayable(text)

@@ -1,5 +1,6 @@
 """A call as one WAV: of the hall's clips, else spoken by a worker, else refused in words."""
 
+import re
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -167,6 +168,48 @@ def test_a_call_is_said_under_each_prefix(web: Web, prefix: str, path: str) -> N
     ticket_id = call(web, web.make_counter())
 
     assert web.anybody.get(f"{prefix}/tickets/{ticket_id}/{path}").status_code == 200
+
+
+# Announcements -------------------------------------------------------------------------------
+
+
+def announce(web: Web, redis_url: str, **body: str) -> str:
+    """Announce something to a hall, and return the id that its displays are told."""
+    web.admin.post("/app/announcements", json=body).raise_for_status()
+    with redis.Redis.from_url(redis_url) as client:
+        entries = client.xrevrange("events:tickets", count=1)
+    found = re.findall(rb'"announcement_id": ?"([^"]+)"', b"".join(entries[0][1].values()))
+    return str(found[-1].decode())
+
+
+def test_an_announcement_is_spoken_in_the_languages_in_which_it_was_made(
+    web: Web, running: System
+) -> None:
+    web.make_counter()
+    url = running.redis_url
+    both = announce(web, url, message="Nghỉ trưa đến 13:30", message_en="Back at half past one")
+    one = announce(web, url, message="Xin giữ trật tự")
+
+    heard = {
+        (each, language): web.anybody.get(
+            f"/app/announcements/{each}/voice.wav", params={"language": language}
+        )
+        for each in (both, one)
+        for language in ("vi", "en")
+    }
+
+    for key in ((both, "vi"), (both, "en"), (one, "vi")):
+        assert 0.5 < seconds_of(heard[key].content) < 20
+    assert heard[one, "en"].json()["error"] == "voice_not_available"
+
+
+@pytest.mark.parametrize("announcement_id", ["1-1-00000000", "x", "1", "9-9-9", "0-0-00000000"])
+def test_nothing_but_what_was_announced_is_spoken(web: Web, announcement_id: str) -> None:
+    web.make_counter()
+
+    refused = web.anybody.get(f"/app/announcements/{announcement_id}/voice.wav")
+
+    assert (refused.status_code, refused.json()["error"]) == (404, "announcement_not_found")
 
 
 # Without a voice -----------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-// The sounds of a call: the hall's own clips, else the voice of the server. Each step has a deadline.
+// The sounds of a call or announcement: the hall's own clips, else the voice of the server. Each step has a deadline.
 
 const PLAN_MS = 2_000;
 const CLIPS_MS = 3_000;
@@ -6,21 +6,25 @@ const SPEECH_MS = 5_000;
 const LATE_MS = 1_500; // beyond its own length; sound that hangs holds nobody up
 
 /**
- * Return what says a call: its words, and sounds in order, none if the server has none.
+ * Return what says an announcement: words, where the server has better ones than those that are
+ * shown, and sounds in order, none if the server has none.
  *
  * @param {AudioContext} audio
- * @param {{id: number} | undefined} ticket none for what is no call
+ * @param {{ticket?: {id: number}, announcement_id?: string}} data
  * @param {string} language
  * @returns {Promise<{text: string | null, sounds: AudioBuffer[]}>} never refused
  */
-export async function prepare(audio, ticket, language) {
-  const nothing = { text: null, sounds: [] };
-  if (!ticket) return nothing;
+export async function prepare(audio, data, language) {
+  const query = `?language=${language}`;
+  if (!data.ticket) {
+    const path = `/app/announcements/${data.announcement_id}/voice.wav${query}`;
+    return { text: null, sounds: (await load(audio, [path], SPEECH_MS)) ?? [] };
+  }
   const plan = await within(PLAN_MS, async (signal) => {
-    const answer = await fetch(`/app/tickets/${ticket.id}/voice?language=${language}`, { signal });
+    const answer = await fetch(`/app/tickets/${data.ticket.id}/voice${query}`, { signal });
     return answer.ok ? answer.json() : null;
   });
-  if (!plan) return nothing;
+  if (!plan) return { text: null, sounds: [] };
   const clips = plan.clips.length ? await load(audio, plan.clips, CLIPS_MS) : null;
   return { text: plan.text, sounds: clips ?? (await load(audio, [plan.speech], SPEECH_MS)) ?? [] };
 }

@@ -54,12 +54,15 @@ async function speak() {
 }
 
 async function sayAloud(data) {
+  // What was said in one language only is not read by a voice of the other.
+  const languages = LANGUAGES.filter(([, field]) => field === "message" || data[field] !== data.message);
   // While the chime sounds.
-  const coming = LANGUAGES.map(([language]) => prepare(sound, data.ticket, language));
+  const coming = languages.map(([language]) => prepare(sound, data, language));
   await chime();
-  for (const [i, [language, field]] of LANGUAGES.entries()) {
+  for (const [i, [language, field]] of languages.entries()) {
     const { text, sounds } = await coming[i];
-    if (isStale(data)) return; // the one before, or this one's coming, may have taken long
+    // The one before, or this one's coming, may have taken long.
+    if (data.ticket && isStale(data)) return;
     if (!(await play(sound, sounds))) await utter(language, text ?? data[field]);
   }
 }

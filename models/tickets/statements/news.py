@@ -18,6 +18,19 @@ _BEHIND: Final = (
 )
 
 
+_ONE: Final = select(news.c.events).where(
+    news.c.branch_id == bindparam("of_branch", type_=BigInteger),
+    news.c.version == bindparam("of_version", type_=BigInteger),
+)
+
+
+def events_of(connection: Connection, branch_id: int, version: int) -> str | None:
+    """Return the events of one change; None once they are forgotten."""
+    found = connection.execute(_ONE, {"of_branch": branch_id, "of_version": version})
+    events: str | None = found.scalar_one_or_none()
+    return events
+
+
 def add(connection: Connection, *, branch_id: int, version: int, events: bytes, at_ms: int) -> None:
     """Keep the events of a change, in the transaction of the change."""
     row = {"branch_id": branch_id, "version": version, "events": events.decode(), "at_ms": at_ms}
