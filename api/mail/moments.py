@@ -7,6 +7,8 @@ from typing import Final
 from models.errors import InvalidError
 
 _UNITS_S: Final = {"d": 86_400, "h": 3_600, "m": 60, "s": 1}
+# Longer than any message lives, and small enough for what a database counts in.
+_SECONDS_MAX: Final = 100_000_000_000
 _SPAN: Final = re.compile(r"(?:\d{1,9}[dhms])+")
 _PART: Final = re.compile(r"(\d+)([dhms])")
 
@@ -30,4 +32,5 @@ def read_span_ms(text: str, *, field: str) -> int:
         return int(text) * 60_000
     if not _SPAN.fullmatch(text):
         raise InvalidError({field: f"expected a span such as 1h30m or 2d, got {text[:40]!r}"})
-    return sum(int(number) * _UNITS_S[unit] for number, unit in _PART.findall(text)) * 1000
+    seconds = sum(int(number) * _UNITS_S[unit] for number, unit in _PART.findall(text))
+    return min(seconds, _SECONDS_MAX) * 1000

@@ -1,14 +1,23 @@
 """What somebody tries who means no good: each comes to nothing, and says so."""
 
+import base64
 import gzip
+import hashlib
+import hmac
+import json
 import shutil
 import socket
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import httpx
+import jwt
 import pytest
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 
 from tests.people.conftest import ADMIN_PASSWORD
 from tests.servers import RedisServer, System
@@ -210,3 +219,127 @@ def test_a_body_that_is_too_long_is_answered_to_who_sends_all_of_it(http: httpx.
 
     assert answer.status_code == 413
     assert http.get("/health").status_code == 200
+
+
+# Tokens --------------------------------------------------------------------------------------
+
+
+def segment(value: object) -> str:
+    text = value if isinstance(value, bytes) else json.dumps(value).encode()
+    return base64.urlsafe_b64encode(text).rstrip(b"=").decode()
+
+
+def forged(http: httpx.Client) -> Iterator[tuple[str, str]]:
+    """Yield what passes for a token where somebody is careless, by what it plays on."""
+    token = http.post(
+        "/app/auths/login", data={"username": "admin", "password": ADMIN_PASSWORD}
+    ).json()["access_token"]
+    head, claims, signature = token.split(".")
+    header = jwt.get_unverified_header(token)
+    published = http.get("/.well-known/jwks.json")
+    [key] = [each for each in published.json()["keys"] if each["kid"] == header["kid"]]
+    pem = jwt.PyJWK.from_dict(key).key.public_bytes(
+        serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
+    )
+
+    def by_secret(secret: bytes, **fields: str) -> str:
+        """Sign with a text that everybody knows, as if it were a secret."""
+        body = f"{segment({**header, 'alg': 'HS256', **fields})}.{claims}"
+        digest = hmac.digest(secret, body.encode(), hashlib.sha256)
+        return f"{body}.{segment(digest)}"
+
+    yield "nothing", token  # it is good as it is
+    for name in ("none", "None", "nOnE", ""):
+        yield "alg none", f"{segment({**header, 'alg': name})}.{claims}."
+    yield "no signature", f"{head}.{claims}."
+    yield "the public key as a secret", by_secret(pem)
+    yield "the published set as a secret", by_secret(published.content)
+    yield "an empty secret", by_secret(b"", kid="/dev/null")
+    yield "another key id", by_secret(b"x", kid="../../../../etc/hostname")
+    mine = ec.generate_private_key(ec.SECP256R1())
+    own = json.loads(jwt.algorithms.ECAlgorithm.to_jwk(mine.public_key()))
+    body = jwt.decode(token, options={"verify_signature": False})
+    for extra in ({"jwk": own}, {"jku": "http://127.0.0.1:9/keys"}, {"x5u": "http://127.0.0.1:9/"}):
+        yield "a key that it brings", jwt.encode(body, mine, algorithm="ES256", headers=extra)
+    yield "our key id", jwt.encode(body, mine, algorithm="ES256", headers={"kid": header["kid"]})
+    yield "other claims", f"{head}.{segment({**body, 'role': 'admin', 'sub': '1'})}.{signature}"
+    yield "a signature of zeros", f"{head}.{claims}.{segment(bytes(64))}"
+    yield (
+        "critical extensions",
+        f"{segment({**header, 'crit': ['b64'], 'b64': False})}.{claims}.{signature}",
+    )
+
+
+def test_no_token_but_one_that_we_signed_is_taken(http: httpx.Client) -> None:
+    taken: dict[str, int] = {}
+    for name, token in forged(http):
+        http.cookies.clear()
+        answer = http.get("/api/v1/auth/me", headers={"Authorization": f"Bearer {token}"})
+        taken[name] = max(taken.get(name, 0), 0) if answer.status_code != 200 else 1
+        assert answer.status_code in {200, 401}, (name, answer.text)
+
+    assert taken.pop("nothing") == 1
+    assert [name for name, was_taken in taken.items() if was_taken] == []
+
+
+# Patterns ------------------------------------------------------------------------------------
+
+# Each of these sends a pattern that tries again and again on a way that never ends.
+CHARACTERS = (
+    "a",
+    "0",
+    " ",
+    "\\",
+    '"',
+    "(",
+    ")",
+    ".",
+    ":",
+    "-",
+    "@",
+    "<",
+    "/",
+    "%",
+    "\n",
+    "a@",
+    "0 ",
+    ") ",
+)
+TRY_ALL = """
+import importlib, pkgutil, re, sys
+
+found = {}
+for package in ("api", "models", "workers"):
+    for module in pkgutil.walk_packages([package], f"{package}."):
+        if module.name.rpartition(".")[2] in {"asgi", "main", "env"} or ".versions." in module.name:
+            continue
+        for name, value in vars(importlib.import_module(module.name)).items():
+            if isinstance(value, re.Pattern):
+                found[f"{module.name}.{name}"] = value
+print(len(found))
+for name, pattern in sorted(found.items()):
+    print(name, flush=True)
+    for each in eval(sys.argv[1]):
+        text = each * (LENGTH // len(each)) + "\\x01"
+        given = text.encode() if isinstance(pattern.pattern, bytes) else text
+        pattern.search(given), pattern.match(given), pattern.fullmatch(given)
+print("whole")
+"""
+# What takes the square of it is done in no time; what takes the cube or worse is not.
+LENGTH = 2_000
+
+
+def test_no_pattern_can_be_made_to_run_for_ever() -> None:
+    program = TRY_ALL.replace("LENGTH", str(LENGTH))
+    tried = subprocess.run(
+        [sys.executable, "-c", program, repr(CHARACTERS)],
+        cwd=Path(__file__).resolve().parents[2],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+
+    lines = tried.stdout.splitlines()
+    assert lines[-1:] == ["whole"], tried.stderr[-500:]
+    assert int(lines[0]) > 40
