@@ -58,6 +58,9 @@ def _tickets(path: str) -> tuple[str, ...]:
     return tuple(prefix + path for prefix in ("/app", "", "/api", "/app/api"))
 
 
+# The machines of a hall, which is one address.
+_HALL: Final = (Scope.TICKETS, Scope.KIOSK)
+
 TABLE: Final[tuple[Row, ...]] = (
     Row(
         name="logins",
@@ -74,7 +77,7 @@ TABLE: Final[tuple[Row, ...]] = (
         setting="tickets_per_minute_max",
         paths=_tickets("/tickets"),
         methods=("POST",),
-        exempt=(Scope.TICKETS,),
+        exempt=_HALL,
     ),
     Row(
         name="ticket_changes",
@@ -96,7 +99,7 @@ TABLE: Final[tuple[Row, ...]] = (
         setting="waiting_lists_per_minute_max",
         paths=_tickets("/tickets/waiting"),
         methods=("GET", "HEAD"),
-        exempt=(Scope.TICKETS,),
+        exempt=_HALL,
     ),
     # Several displays of a hall ask for each call, twice in each language.
     Row(

@@ -52,6 +52,7 @@ FILES: Final = (
     "app/health.js",
     "app/html.js",
     "app/kiosk.js",
+    "app/kiosk_key.js",
     "app/line.js",
     "app/live.js",
     "app/login.js",

@@ -41,6 +41,7 @@ class Scope(StrEnum):
     MESSAGES = "messages"
     ROOMS = "rooms"
     TICKETS = "tickets"
+    KIOSK = "kiosk"  # nothing but tickets beyond the limit of an address: it stands in a hall
     ADMIN = "admin"
 
 

@@ -4,6 +4,7 @@ import os
 import shutil
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import ThreadingHTTPServer
 from pathlib import Path
@@ -95,7 +96,15 @@ def site(new_folder: Callable[[str], Path], migrated_file: Path) -> Iterator[Sys
 @pytest.fixture(scope="session")
 def counters_site(new_folder: Callable[[str], Path], migrated_file: Path) -> Iterator[System]:
     """An API with wide limits whose admin's password is known, for the pages of tickets."""
-    many = "100000"
+    with tickets_system(new_folder, migrated_file) as system:
+        yield system
+
+
+@contextmanager
+def tickets_system(
+    new_folder: Callable[[str], Path], migrated_file: Path, **settings: str
+) -> Iterator[System]:
+    """An API alone, with limits that no hall of one address meets unless `settings` say so."""
     limits = ("LOGINS", "TICKETS", "TICKET_CHANGES", "WAITING_LISTS")
     with (
         RedisServer(new_folder("r")) as server,
@@ -106,7 +115,8 @@ def counters_site(new_folder: Callable[[str], Path], migrated_file: Path) -> Ite
             processes=("api",),
             settings={
                 "ADMIN_PASSWORD": ADMIN_PASSWORD,
-                **{f"{name}_PER_MINUTE_MAX": many for name in limits},
+                **{f"{name}_PER_MINUTE_MAX": "100000" for name in limits},
+                **settings,
             },
         ) as system,
     ):

@@ -11,12 +11,11 @@ from typing import Final
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.browser.conftest import PHONE, OpenPage, Visit, new_database
+from tests.browser.conftest import PHONE, OpenPage, Visit, tickets_system
 from tests.browser.hall import BrowserHall, log_in
 from tests.browser.test_screens import violations
 from tests.browser.test_ticket import NOTIFIED
-from tests.people.conftest import ADMIN_PASSWORD
-from tests.servers import RedisServer, System
+from tests.servers import System
 
 pytestmark = pytest.mark.xdist_group("browser")
 
@@ -25,21 +24,8 @@ NOBODY = "\N{EN DASH}"  # at a counter of the display
 
 @pytest.fixture
 def restarted(new_folder: Callable[[str], Path], migrated_file: Path) -> Iterator[System]:
-    """An API that the test stops and starts, with limits that no hall of one address meets."""
-    limits = ("LOGINS", "TICKETS", "TICKET_CHANGES", "WAITING_LISTS")
-    with (
-        RedisServer(new_folder("r")) as server,
-        System(
-            new_folder("y"),
-            database_url=new_database(new_folder, migrated_file),
-            redis_url=server.url,
-            processes=("api",),
-            settings={
-                "ADMIN_PASSWORD": ADMIN_PASSWORD,
-                **{f"{name}_PER_MINUTE_MAX": "100000" for name in limits},
-            },
-        ) as system,
-    ):
+    """An API that the test stops and starts."""
+    with tickets_system(new_folder, migrated_file) as system:
         yield system
 
 

@@ -49,7 +49,11 @@ def test_limits_are_the_contract_s(web: Web) -> None:
         assert refusal.json()["error"] == "rate_limited"
         assert refusal.json()["message"].startswith("Quá nhiều yêu cầu")
         assert 0 < int(refusal.headers["Retry-After"]) <= 60
-    key = web.admin.post("/api/v1/auth/keys", json={"name": "kiosk1", "scope": "tickets"})
-    headers = {"X-API-KEY": key.json()["data"]["key"]}
-    exempt = [web.anybody.post("/tickets", json=body, headers=headers) for _ in range(8)]
-    assert {each.status_code for each in exempt} == {201}
+    for scope in ("tickets", "kiosk"):
+        key = web.admin.post("/api/v1/auth/keys", json={"name": scope, "scope": scope})
+        headers = {"X-API-KEY": key.json()["data"]["key"]}
+        exempt = [web.anybody.post("/tickets", json=body, headers=headers) for _ in range(8)]
+        assert {each.status_code for each in exempt} == {201}
+    # A kiosk stands in a hall: its key opens nothing.
+    call = web.anybody.post(f"/app/counters/{counter_id}/call-next", headers=headers)
+    assert call.status_code == 401

@@ -18,10 +18,10 @@ export class Refusal extends Error {
 }
 
 /** Ask the server; raises Refusal, or what fetch raises when nobody answers in time. */
-export async function ask(method, path, body, patienceMs = PATIENCE_MS) {
+export async function ask(method, path, body, patienceMs = PATIENCE_MS, headers = {}) {
   const answer = await fetch(path, {
     method,
-    headers: body ? { "Content-Type": "application/json" } : {},
+    headers: { ...headers, ...(body && { "Content-Type": "application/json" }) },
     body: body && JSON.stringify(body),
     signal: AbortSignal.timeout(patienceMs),
   });

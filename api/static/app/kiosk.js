@@ -5,6 +5,7 @@ import { render } from "preact";
 
 import { ask, Refusal } from "./ask.js";
 import { html } from "./html.js";
+import { checkKey, KeyState, shown as shownKey } from "./kiosk_key.js";
 import { isAway } from "./live.js";
 import { announce } from "./page.js";
 import { number, text } from "./texts.js";
@@ -12,6 +13,7 @@ import { number, text } from "./texts.js";
 const IDLE_S = 25; // of a ticket on the screen, before the next person may come; `?idle=` sets it
 const IDLE_MS = 1000 * (Number(new URLSearchParams(location.search).get("idle")) || IDLE_S);
 const FORGET_MS = 60_000; // of a choice that was begun
+const PATIENCE_MS = 8_000;
 const LOOK_EVERY_MS = 30_000;
 const LOOK_AWAY_MS = 3_000; // while the server does not answer: people stand there
 const SEARCH_FROM = 9; // choices; fewer are seen at once
@@ -50,6 +52,7 @@ async function look() {
     const [procedures, counters] = await Promise.all([
       ask("GET", "/app/procedures/"),
       ask("GET", "/app/counters/"),
+      checkKey(),
     ]);
     choices.value = { procedures: procedures.procedures, counters: counters.counters };
     isAway.value = false;
@@ -66,7 +69,13 @@ async function take(wanted) {
   isSending.value = true;
   refusal.value = null;
   try {
-    ticket.value = await ask("POST", "/app/tickets/", { ...wanted, priority: priority.value });
+    ticket.value = await ask(
+      "POST",
+      "/app/tickets/",
+      { ...wanted, priority: priority.value },
+      PATIENCE_MS,
+      shownKey,
+    );
     isAway.value = false;
     announce(text("kiosk.said", { number: ticket.value.number_text, counter: ticket.value.counter_name }));
     wait(IDLE_MS);
@@ -147,6 +156,7 @@ function Choices() {
       )}
     </ul>
     ${shown.length === 0 && html`<p role="status">${text("kiosk.none_found")}</p>`}
+    <${KeyState} />
   `;
 }
 
@@ -182,6 +192,7 @@ function Kiosk() {
 root.replaceChildren();
 render(html`<${Kiosk} />`, root);
 next = setTimeout(look, choices.value === null ? 0 : LOOK_EVERY_MS);
+checkKey().catch(() => {}); // with the next look, then
 addEventListener("online", look);
 addEventListener("offline", () => {
   isAway.value = true;

@@ -10,7 +10,7 @@ import { text } from "./texts.js";
 
 const LOOK_EVERY_MS = 30_000;
 const ROLES = ["admin", "supervisor", "officer", "kiosk", "display", "operator", "viewer"];
-const SCOPES = ["messages", "rooms", "tickets", "admin"];
+const SCOPES = ["messages", "rooms", "tickets", "kiosk", "admin"];
 const PASSWORD_MIN = 8;
 
 const users = signal(null);
