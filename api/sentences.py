@@ -18,6 +18,7 @@ _SENTENCES: Final[Mapping[str, tuple[str, str]]] = {
         "Không tìm thấy vé với ID: {ticket_id}",
         "There is no ticket with ID: {ticket_id}",
     ),
+    "http": ("Yêu cầu HTTP không được nhận: {sentence}", "{sentence}"),
     "counter_not_found": (
         "Không tìm thấy quầy với ID: {counter_id}",
         "There is no counter with ID: {counter_id}",

@@ -39,7 +39,7 @@ class NewTicketBody(Body, frozen=True, kw_only=True):
 
     counter_id: Id | None = None
     procedure_id: Id | None = None
-    priority: Priority = Priority.NORMAL
+    priority: Priority | None = None
     branch_id: Id | None = None
 
     def new(self) -> NewTicket:
@@ -47,7 +47,9 @@ class NewTicketBody(Body, frozen=True, kw_only=True):
         if self.counter_id is None and self.procedure_id is None:
             raise InvalidError({"counter_id": "Required, unless there is a procedure_id"})
         return NewTicket(
-            counter_id=self.counter_id, procedure_id=self.procedure_id, priority=self.priority
+            counter_id=self.counter_id,
+            procedure_id=self.procedure_id,
+            priority=self.priority or Priority.NORMAL,
         )
 
 

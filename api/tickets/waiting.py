@@ -113,6 +113,7 @@ class WaitingResource:
     async def on_get(self, req: Request, resp: Response, *, query: WaitingQuery) -> None:
         """Return the lines in the order in which people are called, at most `limit` of each."""
         hall = await self._service.hall(now_ms=self._now_ms())
+        body = self._body(hall, query)  # or a list of what is not there would be unchanged
         tag = f'"queue-version-{hall.edition.number}"'
         resp.set_header("ETag", tag)
         resp.set_header("Cache-Control", "no-cache")
@@ -120,7 +121,7 @@ class WaitingResource:
             resp.status = HTTPStatus.NOT_MODIFIED
             return
         resp.content_type = "application/json"
-        resp.data = self._body(hall, query)
+        resp.data = body
 
     def _body(self, hall: Hall, query: WaitingQuery) -> bytes:
         if hall is not self._hall or len(self._bodies) >= _BODIES_MAX:

@@ -46,7 +46,7 @@ def test_a_kiosk_takes_a_ticket(web: Web, counter_id: int) -> None:
 
 
 def test_a_ticket_may_name_neither_procedure_nor_priority(web: Web, counter_id: int) -> None:
-    ticket = web.take(counter_id, procedure_id=None)
+    ticket = web.take(counter_id, procedure_id=None, priority=None)
 
     assert (ticket["procedure_id"], ticket["procedure_name"]) == (None, None)
     assert ticket["priority"] == "normal"
@@ -174,6 +174,32 @@ def test_the_waiting_list_is_sent_again_only_when_something_changed(
     changed = web.anybody.get("/api/tickets/waiting", headers={"If-None-Match": tag})
     assert changed.status_code == 200
     assert version(changed) > version(first)
+
+
+def test_a_list_of_a_strange_counter_is_not_there_whatever_somebody_knows(
+    web: Web, counter_id: int
+) -> None:
+    assert counter_id
+
+    answer = web.anybody.get(
+        "/api/tickets/waiting", params={"counter_id": 99}, headers={"If-None-Match": "*"}
+    )
+
+    assert (answer.status_code, answer.json()["error"]) == (404, "counter_not_found")
+    assert "ETag" not in answer.headers
+
+
+@pytest.mark.parametrize(
+    ("language", "sentence"),
+    [("vi", "Yêu cầu HTTP không được nhận"), ("en", "DELETE /app/tickets/1: method not allowed")],
+)
+def test_a_method_that_no_path_has_is_refused_in_both_languages(
+    web: Web, language: str, sentence: str
+) -> None:
+    answer = web.admin.delete("/app/tickets/1", headers={"Accept-Language": language})
+
+    assert answer.status_code == 405
+    assert answer.json()["message"].startswith(sentence)
 
 
 def version(answer: httpx.Response) -> int:
