@@ -74,7 +74,6 @@ class Day:
     turn: Side | None = None
     counters: list[Counter] = field(default_factory=list)
     services_min: list[float] = field(default_factory=list)  # that are over
-    preferred_at: list[float] = field(default_factory=list)  # when priority came
     last_wait_min: float = 0.0  # of whoever was called last
 
     def run(self) -> None:
@@ -100,8 +99,6 @@ class Day:
         while events:
             self.now, _, what = heappop(events)
             if isinstance(what, Person):
-                if what.priority is not Priority.NORMAL:
-                    self.preferred_at.append(self.now)
                 takes[what.id] = self.tell(self, what)
                 self.line.append(what)
             else:

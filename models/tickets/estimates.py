@@ -37,18 +37,17 @@ def mean_service_min(history_min: float, today: Served) -> float:
     return total / (_HISTORY_WEIGHT + today.count)
 
 
-def drain_min(
-    work_min: float, shifts: Sequence[Shift], *, overtaking_per_min: float = 0.0
-) -> float:
+def drain_min(work_min: float, shifts: Sequence[Shift]) -> float:
     """Return the smallest W in which the shifts do so much work, at most a day.
 
-    `overtaking_per_min` is the work that those who will be called before bring in each minute.
+    Who has priority and is not there yet is left to the calibration, which knows what usually
+    comes: work that is allowed for beforehand made estimates worse (`bench/tickets_wait`).
     """
     if work_min <= 0:
         return min((shift.starts_in_min for shift in shifts), default=float(_HORIZON_MIN))
     starts = sorted(shift.starts_in_min for shift in shifts)
     # Capacity grows in straight pieces, which change where another counter begins.
-    done, begin, rate = 0.0, 0.0, -overtaking_per_min
+    done, begin, rate = 0.0, 0.0, 0.0
     for start in (*starts, float(_HORIZON_MIN)):
         if rate > 0 and done + rate * (start - begin) >= work_min:
             return begin + (work_min - done) / rate

@@ -29,11 +29,6 @@ def test_open_counters_work_it_off(work: float, plan: list[Shift], expected: flo
     assert drain_min(work, plan) == pytest.approx(expected)
 
 
-def test_who_overtakes_takes_time() -> None:
-    assert drain_min(9.6, [Shift()], overtaking_per_min=0.48) == pytest.approx(20)
-    assert drain_min(9.6, [Shift()], overtaking_per_min=2) == 24 * 60
-
-
 @given(works, shifts)
 def test_the_plan_does_exactly_that_work(work: float, plan: list[Shift]) -> None:
     wait = drain_min(work, plan)
