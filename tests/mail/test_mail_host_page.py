@@ -4,14 +4,15 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+import redis
 
 from models.mail.host_check import compare_clocks
 from tests.mail.exim_server import EximServer
-from tests.mail.host_pair import PAGE
+from tests.mail.host_pair import PAGE, rights_of_page
 from tests.servers import ROOT, RedisServer
 
 BLOCKS = re.findall(r"^```(\w*)\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
@@ -26,12 +27,19 @@ with redis.Redis.from_url({url!r}) as client:
 
 
 @pytest.fixture(scope="module")
+def broker(new_folder: Callable[[str], Path]) -> Iterator[RedisServer]:
+    """A Redis whose users are made and left here."""
+    with RedisServer(new_folder("r")) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
 def programs(
-    exim_server: EximServer, new_folder: Callable[[str], Path], redis_server: RedisServer
+    exim_server: EximServer, new_folder: Callable[[str], Path], broker: RedisServer
 ) -> dict[str, str]:
     """An environment in which `stanchion` and `redis-cli` are commands."""
     folder = new_folder("b")
-    redis_cli = _REDIS_CLI.format(python=sys.executable, url=redis_server.url)
+    redis_cli = _REDIS_CLI.format(python=sys.executable, url=broker.url)
     texts = {
         "stanchion": f'#!/bin/sh\nexec {sys.executable} -m api.cli "$@"\n',
         "redis-cli": redis_cli,
@@ -42,7 +50,7 @@ def programs(
     return {
         "PATH": f"{folder}:{os.environ['PATH']}",
         "PYTHONPATH": str(ROOT),
-        "STANCHION_BROKER_URL": redis_server.url,
+        "STANCHION_BROKER_URL": broker.url,
         "STANCHION_DATA": str(folder / "data"),
         "STANCHION_EXIM": " ".join(exim_server.command),
     }
@@ -65,6 +73,34 @@ def test_command_works(programs: dict[str, str], command: str) -> None:
     )
 
     assert answer.returncode == 0, answer.stdout + answer.stderr
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        # Of other hosts, of the house's workers, of what else lies in Redis.
+        *("LRANGE mail.mx1 0 -1", "BRPOP mail.mx1 1", "LPUSH mail.mx1 x", "LPUSH mail.mx20 x"),
+        *("LPUSH messages x", "LPUSH system x", "BRPOP mail 1", "RPUSH mail x", "LRANGE mail 0 -1"),
+        *("HGET unacked x", "HGET unacked/mail.mx1 x", "SET unacked_mutex x", "DEL mail"),
+        *("SADD _kombu.binding.system x", "SMEMBERS _kombu.binding.mail.mx1"),
+        "XRANGE events:mail - +",
+        *("GET vitals:workers", "KEYS *", "SCAN 0", "FLUSHALL", "CONFIG GET *", "ACL LIST"),
+        *("MONITOR", "CLIENT LIST", "PUBLISH /0.celery.pidbox x", "SUBSCRIBE /0.celeryev/x"),
+    ],
+)
+def test_a_host_may_do_nothing_else_with_the_broker(broker: RedisServer, command: str) -> None:
+    with redis.Redis.from_url(broker.url) as house:
+        house.execute_command(*rights_of_page("mx2", "a-password"))
+    with redis.Redis.from_url(broker.url, username="mx2", password="a-password") as host:
+        assert host.execute_command("LLEN", "mail.mx2") == 0
+        assert host.execute_command("LLEN", "mail") == 0
+
+        with pytest.raises(redis.exceptions.NoPermissionError):
+            host.execute_command(*command.split(" "))
+        # Nor by way of a script, which it may run.
+        quoted = ",".join(f"'{word}'" for word in command.split(" "))
+        with pytest.raises(redis.ResponseError, match=r"(?i)permission|not allowed from script"):
+            host.eval(f"return redis.call({quoted})", 0)
 
 
 @pytest.mark.parametrize(
