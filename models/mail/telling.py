@@ -2,8 +2,8 @@
 
 A task queue loses messages and turns them round, so the next batch goes out when the index has
 answered that it holds the one before. What changes meanwhile gathers, each message once. The first
-change after a quiet moment is told at once; while more keep coming, they are told five times a
-second. A batch without changes goes out every two seconds, as a sign of life.
+change after a quiet moment is told at once; after many there is a rest, so that a storm of changes
+is told five times a second. A batch without changes goes out every two seconds, as a sign of life.
 """
 
 import os
@@ -21,8 +21,10 @@ from models.mail.watcher import Watcher
 
 LIFE_S: Final = 2.0
 # Each batch costs a task, a commit and events: a thousand messages that change within a second
-# take a third of the work when they are told in a few batches, and Exim needs the processor too.
-GATHER_S: Final = 0.2
+# take half of the work when they are told in a few batches, and Exim needs the processor too. So
+# long is the rest after a batch for each of its messages, and at most; a full batch has none.
+REST_EACH_S: Final = 0.02
+REST_S_MAX: Final = 0.2
 # A worker that is busy answers later than that; to send again is harmless.
 _AGAIN_S: Final = 5.0
 
@@ -51,6 +53,7 @@ class Teller:
         self._wake: Final = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self._unheard: Batch | None = None
         self._sent_at_s = -LIFE_S
+        self._rest_s = 0.0  # after the last batch
         self._answer: Applied | None = None
         self._is_away = False
 
@@ -83,8 +86,9 @@ class Teller:
             if now_s - self._sent_at_s >= _AGAIN_S:
                 self._tell(self._unheard, now_s)
         elif now_s - self._sent_at_s >= self._due_s():
-            self._unheard = self._watcher.take_batch()
-            self._tell(self._unheard, now_s)
+            batch = self._unheard = self._watcher.take_batch()
+            self._rest_s = min(REST_EACH_S * (len(batch.there) + len(batch.gone)), REST_S_MAX)
+            self._tell(batch, now_s)
 
     def _wait(self) -> None:
         patience_s = max(self._sent_at_s + self._due_s() - self._monotonic_s(), 0.0)
@@ -92,7 +96,7 @@ class Teller:
             self._watcher.wait(min(patience_s, LIFE_S), also=self._wake)
             return
         # A batch has its time: to wake for each note until then would be for nothing.
-        select.select([self._wake], [], [], min(patience_s, GATHER_S))
+        select.select([self._wake], [], [], min(patience_s, REST_S_MAX))
         self._watcher.wait(0.0)
 
     def _due_s(self) -> float:
@@ -101,7 +105,7 @@ class Teller:
             return _AGAIN_S
         if self._watcher.is_behind:
             return 0.0
-        return GATHER_S if self._watcher.has_changes else LIFE_S
+        return self._rest_s if self._watcher.has_changes else LIFE_S
 
     def _hear(self) -> None:
         """Compare the index's answer with what was sent; answers to earlier batches are late."""

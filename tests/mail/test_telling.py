@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from models.mail.rules import Applied, Batch
-from models.mail.telling import GATHER_S, LIFE_S, Teller
+from models.mail.telling import LIFE_S, REST_EACH_S, REST_S_MAX, Teller
 from models.mail.watcher import BATCH_MESSAGES_MAX, Watcher
 from tests.mail.exim_server import EximServer
 
@@ -52,15 +52,25 @@ def test_change_after_a_quiet_moment_is_told_at_once(telling: Telling, exim: Exi
     assert telling.step() == [message_id]
 
 
-def test_changes_that_keep_coming_are_told_together(telling: Telling, exim: EximServer) -> None:
+def test_change_soon_after_another_hardly_waits(telling: Telling, exim: EximServer) -> None:
     first = exim.submit("u@defer.test")
+    telling.step()
+    exim.run("-Mf", first)
+
+    telling.now_s += 2 * REST_EACH_S
+    assert telling.step() == [first]
+
+
+def test_changes_after_many_others_are_told_together(telling: Telling, exim: EximServer) -> None:
+    first = exim.submit("u@defer.test")
+    exim.copies(first, 20)
     telling.step()
     later = [exim.submit("u@defer.test") for _ in range(3)]
     exim.run("-Mf", first)
 
-    telling.now_s += GATHER_S / 2
+    telling.now_s += REST_S_MAX / 2
     assert telling.step() == []
-    telling.now_s += GATHER_S / 2
+    telling.now_s += REST_S_MAX / 2
     assert sorted(telling.step()) == sorted([first, *later])
 
 
@@ -71,7 +81,7 @@ def test_very_many_changes_are_told_without_a_rest(telling: Telling, exim: EximS
 
     assert telling.step()
     assert telling.step()
-    telling.now_s += GATHER_S
+    telling.now_s += REST_S_MAX
     telling.step()
 
     assert len(telling.watcher.message_ids) == 2 * BATCH_MESSAGES_MAX + 1
