@@ -9,6 +9,7 @@ from api.auth.callers import COOKIE, bearer_of
 from api.live.channel import Credentials
 
 _TEXT_MAX: Final = 4_096
+_BEARER: Final = "bearer "
 
 
 class Handshake:
@@ -23,7 +24,9 @@ class Handshake:
         cookies = self.request.get_cookie_values(COOKIE)
         return Credentials(
             api_key=_first(said.get("api_key"), self.request.get_header("X-API-KEY")),
-            token=_first(said.get("token"), bearer_of(self.request), self.query.get("token")),
+            token=_first(
+                _bare(said.get("token")), bearer_of(self.request), self.query.get("token")
+            ),
             session=cookies[0] if cookies else None,
         )
 
@@ -31,6 +34,11 @@ class Handshake:
 async def _receive_nothing() -> Any:
     """Stand for a body, which nobody reads."""
     return {"type": "http.disconnect"}
+
+
+def _bare(token: Any) -> Any:
+    """Return a token without the word that stands before it in a header, where some leave it."""
+    return token[len(_BEARER) :] if str(token)[: len(_BEARER)].lower() == _BEARER else token
 
 
 def _first(*values: Any) -> str | None:

@@ -120,3 +120,17 @@ def test_a_python_client_is_refused_with_the_reason(web: Web) -> None:
         client.connect(web.url, namespaces=[NAMESPACE], auth={"token": "bearer_token_here"})
 
     assert "API key" in reasons.get(timeout=PATIENCE_S)["message"]
+
+
+@pytest.mark.parametrize("shown", ["{}", "Bearer {}", "bearer {}"])
+def test_a_token_is_taken_with_and_without_the_word_before_it(
+    web: Web, counter_id: int, open_display: Any, shown: str
+) -> None:
+    token = web.admin.headers["Authorization"].removeprefix("Bearer ")
+
+    display = open_display(auth={"token": shown.format(token)})
+
+    [line] = display.next("initial-queue-state")["counters"]
+    assert line["counter_id"] == counter_id
+    with pytest.raises(RefusedError):
+        open_display(auth={"token": "Bearer bearer_token_here"})
