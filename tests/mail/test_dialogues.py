@@ -108,7 +108,8 @@ def test_a_dialogue_outlives_its_message(mail: MailSystem) -> None:
     mail.wait_for()
 
     kept = wait_until(
-        lambda: said(mail, message_id) if said(mail, message_id)["lines"] else None, "it is kept"
+        lambda: told if (told := said(mail, message_id))["lines"] and told["is_over"] else None,
+        "it is kept",
     )
 
     assert any("SMTP>> RCPT TO:<ok@far.test>" in line for line in kept["lines"])
