@@ -171,10 +171,14 @@ class Consumer:
 
     def _tell_faults(self, text: str, error: msgspec.ValidationError) -> None:
         """Say what is wrong with a frame, which changed nothing."""
-        said = msgspec.json.decode(text)
+        try:  # what was faulty came before the end, and the end may be no JSON
+            said = msgspec.json.decode(text)
+        except (msgspec.DecodeError, RecursionError):
+            said = None
         if not isinstance(said, dict):
             raise Closed(CloseCode.MALFORMED, 'expected {"type": …, "data": …}') from None
-        shape = frames.SHAPES.get(said.pop("type", ""))
+        word = said.pop("type", "")
+        shape = frames.SHAPES.get(word) if isinstance(word, str) else None
         faults = {"type": str(error)} if shape is None else faults_of(said, shape)
         data = {"code": InvalidError.code, "message": "Validation failed", "details": faults}
         ref = said.get("ref")

@@ -114,14 +114,20 @@ class Connection(AsyncSocket):
 
     async def close(
         self,
-        wait: bool = True,  # noqa: FBT001, FBT002  # python-engineio's own
+        wait: bool = True,  # noqa: ARG002, FBT001, FBT002  # python-engineio's own
         abort: bool = False,  # noqa: FBT001, FBT002
         reason: str | None = None,
     ) -> None:
-        """End the connection; a poll that still waits is answered, or it would hold up a stop."""
-        await super().close(wait=wait, abort=abort, reason=reason)
+        """End the connection; a poll that still waits is answered, or it would hold up a stop.
+
+        Nobody waits for a polling client to fetch what is left, or remembers it: it may never ask
+        again, and what it posted would be answered never.
+        """
+        await super().close(wait=False, abort=abort, reason=reason)
         if self._wire is None:
             self.queue.put_nowait(engine.Packet(engine.NOOP))
+            self._stop_timers()
+            self.server.sockets.pop(self.sid, None)
 
     async def _forget(self, reason: str) -> None:
         self._stop_timers()
@@ -173,7 +179,8 @@ class Connection(AsyncSocket):
         if len(texts) > _POLLED_PACKETS_MAX:
             raise EngineIOError("too many packets")
         for text in texts:
-            await self.receive(read_packet(text))
+            if not self.closed:
+                await self.receive(read_packet(text))
 
     async def _upgrade_websocket(self, environ: dict[str, Any]) -> str:
         """Serve a WebSocket until it closes; at first for a client that polled, its probe."""
@@ -220,6 +227,7 @@ class Connection(AsyncSocket):
             wire.close(CloseCode.MALFORMED, "not Engine.IO")  # unless it is closed already
         finally:
             self._stop_timers()
+            wire.close(CloseCode.FINISHED, "")  # unless it is closed already
             await self.close(wait=False, abort=True, reason=reason)
 
 
@@ -253,6 +261,9 @@ class Engine(engineio.AsyncServer):
             return answer
         connection.connected = True
         return self._ok(await connection.poll())
+
+    def _log_error_once(self, message: str, message_key: str) -> None:
+        """Say nothing: what a client did wrong is answered, and no operator's business."""
 
     def _greeting(self, sid: str, transport: str) -> dict[str, Any]:
         return {

@@ -55,6 +55,7 @@ def test_offset_is_the_last_argument_or_within_the_only_one(
         (WebSocketsSansIOProtocol, "send", ["message"]),
         (WebSocketsSansIOProtocol, "shutdown", []),
         (EngineServer, "_handle_connect", ["environ", "transport", "jsonp_index"]),
+        (EngineServer, "_log_error_once", ["message", "message_key"]),
         (EngineServer, "_upgrades", ["sid", "transport"]),
         (AsyncSocket, "_upgrade_websocket", ["environ"]),
         (AsyncSocket, "handle_post_request", ["environ"]),
