@@ -137,6 +137,32 @@ def test_all_that_a_filter_finds_is_shown_and_then_done(
     assert [*visit.errors, *visit.strangers] == []
 
 
+def test_all_of_a_group_are_no_more_than_its_list(open_page: OpenPage, mail: MailSystem) -> None:
+    first = mail.exim.submit("u@defer.test", sender="spam@bad.test")
+    mail.exim.copies(first, 59)
+    other = mail.exim.submit("u@defer.test", sender="good@x.test")
+    wait_until(lambda: mail.listed()["meta"]["total"] == 61, "all are listed")
+    visit = open_page("/ops/mail?age_max=2d&size_min=1", of=mail.system)
+    page = visit.page
+    log_in(page, "admin", PASSWORD)
+    page.get_by_role("combobox", name="By", exact=True).select_option("sender_domain")
+    page.get_by_role("button", name="bad.test", exact=True).click()
+    expect(page.get_by_role("textbox", name="Sender's domain")).to_have_value("bad.test")
+
+    page.get_by_role("button", name="Choose all 60 that are found").click()
+    page.get_by_role("button", name="Freeze").click()
+    dialog = page.get_by_role("dialog")
+    expect(dialog).to_contain_text("Freeze 60 messages?")
+    dialog.get_by_role("button", name="Freeze").click()
+    expect(page.get_by_role("alert")).to_have_text("60 of 60 are frozen.")
+
+    assert statuses(mail, other) == {"queued"}
+    page.get_by_role("textbox", name="Sender's domain").fill("")
+    page.get_by_role("button", name="Search").click()
+    expect(page.get_by_text("Choose all 61 that are found")).to_be_visible()
+    assert [*visit.errors, *visit.strangers] == []
+
+
 def test_a_delivery_is_watched_line_by_line(open_page: OpenPage, mail: MailSystem) -> None:
     message_id = mail.exim.submit("tmp@far.test", subject=HOSTILE)
     mail.wait_for(message_id)
@@ -206,6 +232,29 @@ def test_remarks_are_left_for_one_another(open_page: OpenPage, mail: MailSystem)
     dialog.get_by_role("button", name="Take off the tag spam?").click()
     expect(dialog.get_by_role("list", name="Tags")).to_have_count(0)
     assert [*visit.errors, *visit.strangers] == []
+
+
+def test_the_last_hour_is_drawn_above_what_is_said_of_it(
+    open_page: OpenPage, mail: MailSystem, send_through: Callable[[str], None]
+) -> None:
+    send_through(mail.system.redis_url)
+
+    def samples() -> bool:
+        send(tasks.sample.name, queue="mail", expires_s=60)
+        trend = mail.http.get("/api/v1/queue/trend").json()["data"]["samples"]
+        return len(trend) > 1
+
+    wait_until(samples, "two samples are there")
+    page = open_page("/ops/mail", of=mail.system, viewport=PHONE).page
+    log_in(page, "admin", PASSWORD)
+    expect(page.locator("figure.peaks canvas")).to_have_count(2)
+
+    for figure in page.locator("figure.peaks").all():
+        drawn = figure.locator("canvas").bounding_box()
+        said = figure.locator("figcaption").bounding_box()
+        assert drawn is not None
+        assert said is not None
+        assert drawn["y"] + drawn["height"] <= said["y"]
 
 
 def test_an_alarm_stands_first(

@@ -16,6 +16,7 @@ import { number, text } from "./texts.js";
 const LOOK_EVERY_MS = 15_000;
 const PER_PAGE = 50;
 const FILTERS = ["sender", "recipient", "subject", "reason"];
+const DOMAINS = ["sender_domain", "recipient_domain"]; // set by a group, and shown once they are
 const STATES = ["queued", "deferred", "frozen"];
 const SORTS = ["timestamp", "size", "sender", "recipient", "status"];
 const CHOSEN = "stanchion_mail_chosen";
@@ -160,8 +161,9 @@ function Filters() {
   function search(event) {
     event.preventDefault();
     const form = new FormData(event.target);
-    look(Object.fromEntries([...FILTERS, "status", "host", "sort_by"].map((name) => [name, (form.get(name) ?? "").trim()])));
+    look(Object.fromEntries([...FILTERS, ...DOMAINS, "status", "host", "sort_by"].map((name) => [name, (form.get(name) ?? "").trim()])));
   }
+  const field = (name, label) => html`<label key=${name}>${label} <input name=${name} maxlength="320" autocomplete="off" value=${asked.value.get(name) ?? ""} /></label>`;
   const option = (value, said) => html`<option key=${value} value=${value} selected=${asked.value.get("status") === value}>${said}</option>`;
   return html`<form class="row" role="search" onSubmit=${search} key=${asked.value.toString()}>
     <label>${text("mail.status")}
@@ -173,9 +175,8 @@ function Filters() {
         ${around.value.hosts.map(({ name }) => html`<option key=${name} value=${name} selected=${asked.value.get("host") === name}>${name}</option>`)}
       </select>
     </label>
-    ${FILTERS.map(
-      (name) => html`<label key=${name}>${text(`mail.${name}`)} <input name=${name} maxlength="320" autocomplete="off" value=${asked.value.get(name) ?? ""} /></label>`,
-    )}
+    ${FILTERS.map((name) => field(name, text(`mail.${name}`)))}
+    ${DOMAINS.filter((name) => asked.value.get(name)).map((name) => field(name, text(`mail.group_${name}`)))}
     <label>${text("mail.sort")}
       <select name="sort_by">${SORTS.map((each) => html`<option key=${each} value=${each} selected=${asked.value.get("sort_by") === each}>${text(`mail.by_${each}`)}</option>`)}</select>
     </label>

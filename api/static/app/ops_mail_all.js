@@ -8,13 +8,23 @@ import { html } from "./html.js";
 import { carryOutAll } from "./ops_mail_act.js";
 import { number, text } from "./texts.js";
 
-const CRITERIA = ["sender", "recipient", "subject", "reason", "status", "host"];
+// What narrows a list, by the names that a search has for it: all of them, or more would be found here.
+const TEXTS = ["sender", "recipient", "subject", "reason", "status", "host", "message_id", "queue", "sender_domain", "recipient_domain"];
+const AGES = { age_min: "min_age", age_max: "max_age" };
+const NUMBERS = { size_min: "min_size", size_max: "max_size", retry_count_min: "min_retries", retry_count_max: "max_retries" };
 
 /** Whether what is chosen is all that is found, on every page. */
 export const everything = signal(false);
 const shown = signal(null); // a preview
 
-const criteriaOf = (asked) => Object.fromEntries(CRITERIA.filter((name) => asked.get(name)).map((name) => [name, asked.get(name)]));
+function criteriaOf(asked) {
+  const given = (names) => Object.entries(names).filter(([name]) => asked.get(name));
+  return Object.fromEntries([
+    ...TEXTS.filter((name) => asked.get(name)).map((name) => [name, asked.get(name)]),
+    ...given(AGES).map(([name, theirs]) => [theirs, asked.get(name)]),
+    ...given(NUMBERS).map(([name, theirs]) => [theirs, Number(asked.get(name))]),
+  ]);
+}
 
 /** Show what an operation would be done to. */
 export async function showAll(operation, asked) {
