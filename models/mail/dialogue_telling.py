@@ -1,7 +1,7 @@
 """Tells what is said in attempts while they last: from the host, by the broker.
 
-It is for who looks on. An attempt never waits for it, and with the broker away what was said is
-lost; how the attempt ended stands in Exim's own log.
+It is for who looks on. An attempt never waits for it. While the broker is away the last of what was
+said is kept; how the attempt ended stands in Exim's own log in any case.
 """
 
 import threading
@@ -17,6 +17,9 @@ from models.mail.rules import Action
 _EVERY_S: Final = 0.2
 # So many attempts are followed at a time; the doer makes far fewer.
 _ATTEMPTS_MAX: Final = 256
+# So much is kept while the broker is away: a minute or two of eight attempts.
+_PIECES_MAX: Final = 1_000
+_LINES_MAX: Final = 10_000
 
 _log = structlog.stdlib.get_logger(__name__)
 
@@ -31,6 +34,7 @@ class DialogueTeller:
         self._lock: Final = threading.Lock()
         self._attempts: Final[dict[tuple[str, str], Listening]] = {}
         self._stopping: Final = threading.Event()
+        self._untold: list[Piece] = []  # of the thread that tells alone
         self._is_away = False
 
     def hear(self, operation_id: str, message_id: str, action: Action, line: str) -> None:
@@ -67,14 +71,28 @@ class DialogueTeller:
             taken = [each.take() for each in self._attempts.values()]
             for which in [key for key, each in self._attempts.items() if each.is_told]:
                 del self._attempts[which]
-        pieces = [piece for piece in taken if piece is not None]
+        pieces = [*self._untold, *(piece for piece in taken if piece is not None)]
         if not pieces:
             return
+        self._untold = []
         try:
             self._send(pieces)
         except UnavailableError as error:
+            self._untold = _last(pieces)
             if not self._is_away:
                 _log.warning("mail_dialogue_not_told", reason=str(error))
             self._is_away = True
         else:
             self._is_away = False
+
+
+def _last(pieces: Sequence[Piece]) -> list[Piece]:
+    """Return the last pieces that may be kept, in their order."""
+    kept: list[Piece] = []
+    lines = 0
+    for each in reversed(pieces[-_PIECES_MAX:]):
+        lines += len(each.lines)
+        if lines > _LINES_MAX:
+            break
+        kept.append(each)
+    return kept[::-1]

@@ -10,6 +10,8 @@ from models.mail.rules import Action
 LINES_MAX: Final = 1_000
 _LINE_CHARACTERS_MAX: Final = 1_000
 _CUT: Final = "… what follows is not kept"
+# Stands for a line that is on its way, or was lost.
+MISSING: Final = "…"
 
 
 class Piece(Struct, frozen=True, kw_only=True):
@@ -87,14 +89,11 @@ class Listening:
 
 
 def joined(pieces: list[Piece]) -> Dialogue | None:
-    """Put the pieces of one attempt together, as far as they follow one another."""
+    """Put the pieces of one attempt together; each line stands at its number."""
     lines: list[str] = []
-    is_over = False
     for each in sorted(pieces, key=lambda piece: piece.first):
-        if each.first != len(lines):
-            break  # one is on its way
+        lines += [MISSING] * (each.first - len(lines))
         lines += each.lines
-        is_over = each.is_over
     if not pieces:
         return None
     some = pieces[0]
@@ -104,5 +103,5 @@ def joined(pieces: list[Piece]) -> Dialogue | None:
         host=some.host,
         action=some.action,
         lines=tuple(lines),
-        is_over=is_over,
+        is_over=any(each.is_over for each in pieces),
     )

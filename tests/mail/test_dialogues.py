@@ -1,10 +1,12 @@
 """What is said in an attempt: heard live and kept for who comes later."""
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
 
+from models.errors import UnavailableError
 from models.mail.dialogue_telling import DialogueTeller
 from models.mail.dialogues import LINES_MAX, Listening, Piece, joined
 from models.mail.rules import Action
@@ -35,7 +37,7 @@ def test_pieces_that_overtook_one_another_are_put_in_order() -> None:
     assert whole is not None
     assert (whole.lines, whole.is_over) == (("one", "two", "three"), True)
     assert gap is not None
-    assert (gap.lines, gap.is_over) == (("one",), False)
+    assert (gap.lines, gap.is_over) == (("one", "…", "three"), True)
     assert joined([]) is None
 
 
@@ -62,6 +64,51 @@ def test_a_teller_ends_with_what_it_has() -> None:
     teller.run()
 
     assert [(each.lines, each.is_over) for each in told] == [(("hello",), True)]
+
+
+def test_what_was_said_while_the_broker_was_away_is_told_later() -> None:
+    told: list[Piece] = []
+    tries = []
+    teller: DialogueTeller
+
+    def send(pieces: Sequence[Piece]) -> None:
+        tries.append(pieces)
+        if len(tries) == 1:
+            teller.end("o", ID)
+            raise UnavailableError("broker", "it is away")
+        told.extend(pieces)
+        teller.stop()
+
+    teller = DialogueTeller("mx1", send=send)
+    teller.hear("o", ID, Action.DELIVER, "hello")
+
+    teller.run()
+
+    whole = joined(told)
+    assert whole is not None
+    assert (whole.lines, whole.is_over) == (("hello",), True)
+
+
+def test_a_broker_that_stays_away_does_not_fill_the_memory() -> None:
+    tries: list[Sequence[Piece]] = []
+    teller: DialogueTeller
+
+    def send(pieces: Sequence[Piece]) -> None:
+        tries.append(pieces)
+        if len(tries) == 20:
+            teller.stop()
+        for number in range(200):
+            teller.hear(f"{len(tries)}", f"{number}", Action.DELIVER, "hello")
+            teller.end(f"{len(tries)}", f"{number}")
+        raise UnavailableError("broker", "it is away")
+
+    teller = DialogueTeller("mx1", send=send)
+    teller.hear("o", ID, Action.DELIVER, "hello")
+
+    teller.run()
+
+    assert max(map(len, tries)) == 1_200
+    assert tries[-1][-1].operation_id == "20"
 
 
 # Over HTTP -----------------------------------------------------------------------------------
