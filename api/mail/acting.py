@@ -141,9 +141,8 @@ class ActingResource:
             many = f"message_ids has too many items (max {self._room.ids_max})"
             raise InvalidError({"message_ids": many})
         report = await self._do(req, action, message_ids, host, audited=audited)
-        results = [
-            result_of(each, report.outcomes[each], action) for each in dict.fromkeys(message_ids)
-        ]
+        outcomes = report.outcomes
+        results = [result_of(each, outcomes[each], action) for each in dict.fromkeys(message_ids)]
         good = sum(each.success for each in results)
         done = MailBulkResult(
             total_messages=len(results),

@@ -67,6 +67,7 @@ class MailResult(Struct, frozen=True, kw_only=True, omit_defaults=True):
     operation: str
     message: str
     error: str = ""
+    host: str = ""  # where many hosts were asked at once
 
 
 class MailResultAnswer(Struct, frozen=True, kw_only=True):
@@ -125,7 +126,7 @@ class MailOperationAnswer(Struct, frozen=True, kw_only=True):
     data: MailOperation
 
 
-def result_of(message_id: str, settled: Settled, action: Action) -> MailResult:
+def result_of(message_id: str, settled: Settled, action: Action, *, host: str = "") -> MailResult:
     """Return what came of an action on a message, in the contract's words."""
     outcome = settled.outcome
     is_good = outcome.result in GOOD
@@ -140,6 +141,7 @@ def result_of(message_id: str, settled: Settled, action: Action) -> MailResult:
         operation=NAMES[action],
         message=message,
         error="" if is_good else _FAILED[outcome.result],
+        host=host,
     )
 
 
@@ -160,8 +162,8 @@ def operation_answer(report: Report) -> MailOperationAnswer:
             finished_at=_moment(made.finished_at_ms),
             cancelled_at=_moment(made.cancelled_at_ms),
             results=[
-                result_of(message_id, settled, made.action)
-                for message_id, settled in report.outcomes.items()
+                result_of(each.outcome.message_id, each, made.action, host=each.host)
+                for each in report.settled
             ],
         )
     )

@@ -16,7 +16,6 @@ from models import audit
 from models.audit import Actor, Change
 from models.database import Database
 from models.mail.operations import (
-    CHUNKS_AT_ONCE,
     RESEND_MS,
     Chunk,
     Operation,
@@ -26,6 +25,7 @@ from models.mail.operations import (
     Report,
     called_off,
     cut,
+    first_of,
     order_of,
 )
 from models.mail.rules import (
@@ -205,8 +205,9 @@ def begin(connection: Connection, made: Operation, spots: Sequence[Spot]) -> lis
     now_ms = made.created_at_ms
     _check_hosts(connection, {each.host for each in spots}, now_ms)
     chunks = cut(made.id, made.action, spots)
-    operations.add(connection, made, chunks, due_ms=now_ms + RESEND_MS)
-    first = chunks[:CHUNKS_AT_ONCE]
+    # What waits for its turn is due when all is over: until then it is sent by who settles another.
+    operations.add(connection, made, chunks, due_ms=made.expires_at_ms + 1)
+    first = first_of(chunks)
     operations.note_sent(connection, first, due_ms=now_ms + RESEND_MS)
     return first
 
@@ -272,4 +273,4 @@ def _report(
     if operation is None:
         raise OperationNotFoundError(operation_id)
     found = operations.outcomes(connection, operation_id, count=outcomes_max)
-    return Report(operation=operation, outcomes=found)
+    return Report(operation=operation, settled=found)

@@ -107,7 +107,7 @@ def settle(
     *,
     now_ms: int,
 ) -> list[Order]:
-    """Note what came of a chunk, a repeat of it not; return what is to be sent next."""
+    """Note what came of a chunk, a repeat of it not; return what its host is sent next."""
     with database.begin() as connection:
         operation = operations.read(connection, operation_id, lock=True)
         chunk = operations.read_chunk(connection, operation_id, number)
@@ -115,10 +115,10 @@ def settle(
             return []
         said = {each.message_id: each for each in found}
         whole = [said.get(each) or _silent(each) for each in chunk.message_ids]
-        operations.settle(connection, chunk, whole, now_ms=now_ms)
-        if operation.cancelled_at_ms is not None:
+        is_new = operations.settle(connection, chunk, whole, now_ms=now_ms)
+        if not is_new or operation.cancelled_at_ms is not None:
             return []
-        unsent = operations.unsent_chunks(connection, operation_id, count=1)
+        unsent = operations.unsent_chunks(connection, operation_id, chunk.host, count=1)
         operations.note_sent(connection, unsent, due_ms=now_ms + RESEND_MS)
         return [order_of(operation, each) for each in unsent]
 

@@ -101,7 +101,7 @@ class MassActs:
                 ],
                 now_ms=now_ms,
             )
-            return Report(operation=made, outcomes={}), made, chunks
+            return Report(operation=made, settled=()), made, chunks
 
         report, made, first = await self._database.run(write)
         await self._acts.send(made, first)

@@ -1,5 +1,6 @@
 """Operations: one action on one or many messages, cut into chunks that each go to one host."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -12,7 +13,7 @@ from models.mail.views import HostedMail, Spot
 CHUNK_MESSAGES_MAX: Final = 250
 # A bounce is a message of its own, some 20 ms each: a chunk takes no longer than one of the others.
 _BOUNCES_MAX: Final = 25
-# So many chunks of one operation are under way at a time: two to four processes are the fastest.
+# So many chunks of one operation are under way on a host: two to four processes are the fastest.
 CHUNKS_AT_ONCE: Final = 4
 # What was sent and is not settled by then is sent again; that is harmless.
 RESEND_MS: Final = 15_000
@@ -78,10 +79,15 @@ class Deed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
-    """How far an operation is, and what came of its messages, by id."""
+    """How far an operation is, and what came of its messages; two hosts may have one id."""
 
     operation: Operation
-    outcomes: dict[str, Settled]
+    settled: Sequence[Settled]
+
+    @property
+    def outcomes(self) -> dict[str, Settled]:
+        """Return what came of each message, by its id, where no id is on several hosts."""
+        return {each.outcome.message_id: each for each in self.settled}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -150,6 +156,17 @@ def cut(operation_id: str, action: Action, spots: Sequence[Spot]) -> list[Chunk]
         )
         for number, ((host, queue), ids) in enumerate(pieces, start=1)
     ]
+
+
+def first_of(chunks: Sequence[Chunk]) -> list[Chunk]:
+    """Return those that are sent at once: a few of each host, so that none waits for another."""
+    begun: Counter[str] = Counter()
+    first: list[Chunk] = []
+    for each in chunks:
+        begun[each.host] += 1
+        if begun[each.host] <= CHUNKS_AT_ONCE:
+            first.append(each)
+    return first
 
 
 def called_off(chunk: Chunk) -> list[Outcome]:

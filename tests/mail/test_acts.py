@@ -12,7 +12,9 @@ from models.database import Database
 from models.errors import InvalidError
 from models.mail import jobs
 from models.mail.acts import Acts
+from models.mail.filters import MailFilter
 from models.mail.jobs import apply_batch
+from models.mail.mass_acts import MassActs
 from models.mail.operations import RESEND_MS, OperationLateError, Order, Report
 from models.mail.rules import (
     Action,
@@ -45,14 +47,34 @@ class Desk:
         apply_batch(self.database, told, now_ms=NOW_MS)
         return [each.message_id for each in mails]
 
-    async def act(self, message_ids: Sequence[str], host: str | None = None) -> Report:
+    async def act(
+        self, message_ids: Sequence[str], host: str | None = None, *, expires_ms: int = 10_000
+    ) -> Report:
         return await self.acts.act(
             Action.FREEZE,
             message_ids,
             ACTOR,
             audited="queue_freeze",
             host=host,
-            expires_ms=10_000,
+            expires_ms=expires_ms,
+            now_ms=NOW_MS,
+        )
+
+    async def act_on_all(self) -> Report:
+        mass = MassActs(self.database, self.acts, messages_max=20_000)
+
+        def wanted(_moment_ms: int) -> MailFilter:
+            return MailFilter()
+
+        seen = await mass.preview(Action.FREEZE, wanted, now_ms=NOW_MS)
+        return await mass.act(
+            Action.FREEZE,
+            wanted,
+            seen.confirm,
+            ACTOR,
+            audited="queue_matching_freeze",
+            criteria={},
+            expires_ms=900_000,
             now_ms=NOW_MS,
         )
 
@@ -82,6 +104,64 @@ async def test_operation_goes_out_in_chunks_a_few_at_a_time(desk: Desk) -> None:
     report = await desk.acts.report(begun.operation.id)
     assert report.operation.succeeded == report.operation.settled == 1_300
     assert report.operation.finished_at_ms == NOW_MS + 1
+
+
+async def test_what_waits_for_its_turn_is_not_sent_because_time_passes(desk: Desk) -> None:
+    begun = await desk.act(desk.fill(1_300), expires_ms=900_000)
+
+    again = jobs.take_due(desk.database, now_ms=NOW_MS + RESEND_MS)
+
+    assert [each.chunk.number for each in again] == [1, 2, 3, 4]
+    await desk.acts.cancel(begun.operation.id, now_ms=NOW_MS + RESEND_MS)
+    for each in again:
+        desk.settle(each)
+    report = await desk.acts.report(begun.operation.id)
+    assert (report.operation.settled, report.operation.succeeded) == (1_300, 1_000)
+
+
+async def test_repeated_outcome_does_not_send_more_at_a_time(desk: Desk) -> None:
+    await desk.act(desk.fill(1_600))
+
+    assert len(desk.settle(desk.sent[0])) == 1
+    assert desk.settle(desk.sent[0]) == []
+
+
+async def test_what_never_had_its_turn_is_called_off_when_time_is_over(desk: Desk) -> None:
+    begun = await desk.act(desk.fill(1_300))
+
+    assert jobs.take_due(desk.database, now_ms=NOW_MS + 10_001) == []
+    assert (await desk.acts.report(begun.operation.id)).operation.settled == 300
+    assert jobs.take_due(desk.database, now_ms=NOW_MS + RESEND_MS) == []
+
+    report = await desk.acts.report(begun.operation.id)
+    assert (report.operation.settled, report.operation.succeeded) == (1_300, 0)
+    assert report.operation.finished_at_ms is not None
+
+
+async def test_a_host_that_falls_silent_does_not_hold_up_another(desk: Desk) -> None:
+    desk.fill(1_100)
+    desk.fill(1_400, host="mx2")
+
+    await desk.act_on_all()
+
+    sent = [each.chunk.host for each in desk.sent]
+    assert (sent.count("mx1"), sent.count("mx2")) == (4, 4)
+    of_two = [each for each in desk.sent if each.chunk.host == "mx2"]
+    assert [each.chunk.host for each in desk.settle(of_two[0])] == ["mx2"]
+
+
+async def test_messages_of_one_id_on_two_hosts_have_an_outcome_each(desk: Desk) -> None:
+    [message_id] = desk.fill(1)
+    desk.fill(1, host="mx2")
+
+    begun = await desk.act_on_all()
+    for order in desk.sent:
+        desk.settle(order, Result.DONE if order.chunk.host == "mx1" else Result.LOCKED)
+
+    report = await desk.acts.report(begun.operation.id)
+    assert [
+        (each.host, each.outcome.message_id, each.outcome.result) for each in report.settled
+    ] == [("mx2", message_id, Result.LOCKED), ("mx1", message_id, Result.DONE)]
 
 
 async def test_repeated_outcome_counts_once(desk: Desk) -> None:

@@ -31,7 +31,9 @@ _OUTCOMES: Final = (
 _CHUNKS: Final = select(chunk).where(chunk.c.operation_id == bindparam("of_id"))
 _OPEN: Final = _CHUNKS.where(chunk.c.settled_at_ms.is_(None)).order_by(chunk.c.number)
 _UNSENT: Final = (
-    _CHUNKS.where(chunk.c.settled_at_ms.is_(None), chunk.c.sends == 0)
+    _CHUNKS.where(
+        chunk.c.host == bindparam("of_host"), chunk.c.settled_at_ms.is_(None), chunk.c.sends == 0
+    )
     .order_by(chunk.c.number)
     .limit(bindparam("count"))
 )
@@ -93,7 +95,7 @@ _CANCEL: Final = (
 
 
 def add(connection: Connection, made: Operation, chunks: Sequence[Chunk], *, due_ms: int) -> None:
-    """Store an operation that is to begin; a chunk that nobody sends is due at `due_ms`."""
+    """Store an operation that is to begin; a chunk that nobody sends is called off at `due_ms`."""
     row = {
         "id": made.id,
         "action": made.action.value,
@@ -128,10 +130,10 @@ def read(connection: Connection, operation_id: str, *, lock: bool = False) -> Op
     return None if row is None else _operation(row)
 
 
-def outcomes(connection: Connection, operation_id: str, *, count: int) -> dict[str, Settled]:
-    """Return what came of at most `count` of an operation's messages so far, by id."""
+def outcomes(connection: Connection, operation_id: str, *, count: int) -> list[Settled]:
+    """Return what came of at most `count` of an operation's messages so far."""
     rows = connection.execute(_OUTCOMES, {"of_id": operation_id, "count": count})
-    return {row.message_id: _settled(row) for row in rows}
+    return [_settled(row) for row in rows]
 
 
 def outcomes_of(
@@ -149,9 +151,12 @@ def open_chunks(connection: Connection, operation_id: str) -> list[Chunk]:
     return [_chunk(row) for row in connection.execute(_OPEN, {"of_id": operation_id})]
 
 
-def unsent_chunks(connection: Connection, operation_id: str, *, count: int) -> list[Chunk]:
-    """Return at most `count` chunks of an operation that nobody sent, in their order."""
-    rows = connection.execute(_UNSENT, {"of_id": operation_id, "count": count})
+def unsent_chunks(
+    connection: Connection, operation_id: str, host: str, *, count: int
+) -> list[Chunk]:
+    """Return at most `count` chunks for a host that nobody sent, in their order."""
+    values = {"of_id": operation_id, "of_host": host, "count": count}
+    rows = connection.execute(_UNSENT, values)
     return [_chunk(row) for row in rows]
 
 
