@@ -29,8 +29,8 @@ from api.tickets.arguments import add_arguments as add_ticket_arguments
 from api.webhook_arguments import add_arguments as add_webhook_arguments
 from models.errors import StanchionError
 from models.settings import Settings, SettingsError, host_of, load_settings, port_of
+from workers.task_queues import TASK_QUEUES
 
-_TASK_QUEUES: Final = "system,messages,people,webhooks,schedules,rooms,tickets,mail"
 _RELAY_STOP_S: Final = 2
 # More connections than a shell's usual limit of open files lets through.
 _OPEN_FILES_MAX: Final = 65_536
@@ -361,7 +361,7 @@ def _parser() -> argparse.ArgumentParser:
         if name in _ANSWERS_PROGRAMS:
             one.add_argument("--json", action="store_true", help="answer in JSON")
         if name == "worker":
-            one.add_argument("--queues", default=_TASK_QUEUES, help="default: %(default)s")
+            one.add_argument("--queues", default=",".join(TASK_QUEUES), help="default: %(default)s")
             # Two of one name would be taken for one another; a process id is given out once.
             one.add_argument(
                 "--name",

@@ -31,6 +31,11 @@ def check(host: str, configured: str) -> Iterator[Sight]:
     yield from _broker(("mail", task_queue_of(host)))
 
 
+def look_at(command: Sequence[str]) -> Iterator[Sight]:
+    """Look at one Exim and at what who runs this may do with it."""
+    return look(Exim(command))
+
+
 def _broker(task_queues: Sequence[str]) -> Iterator[Sight]:
     with app.connection_for_write() as connection:
         where = connection.as_uri()

@@ -3,7 +3,9 @@
 from collections.abc import Mapping
 from typing import Final
 
-from api.doctor import machine, rooms, stores
+from kombu.exceptions import OperationalError
+
+from api.doctor import machine, reach, rooms, stores, work
 from api.doctor.findings import Check, Finding, Level, fault
 from models.errors import StanchionError
 from models.redis import RedisAwayError
@@ -14,19 +16,25 @@ __all__ = ["CHECKS", "Finding", "Level", "examine"]
 CHECKS: Final[tuple[Check, ...]] = (
     machine.check_settings,
     machine.check_data,
+    machine.check_secrets,
     stores.check_database,
     stores.check_redis,
     stores.check_broker,
     stores.check_workers,
+    work.check_queues,
     stores.check_outbox,
     rooms.check_rooms,
     machine.check_ports,
     machine.check_exim,
     machine.check_voice,
+    work.check_mail,
     stores.check_clock,
     machine.check_safety,
+    reach.check_proxy,
     machine.check_files,
 )
+
+_AWAY: Final = "start it, or correct its address in the settings; this check comes after that"
 
 
 def examine(settings: Settings, environ: Mapping[str, str]) -> list[Finding]:
@@ -36,6 +44,6 @@ def examine(settings: Settings, environ: Mapping[str, str]) -> list[Finding]:
         subject = check.__name__.removeprefix("check_")
         try:
             findings += check(settings, environ)
-        except (StanchionError, *RedisAwayError) as error:
-            findings.append(fault(subject, " ".join(str(error).split())))
+        except (StanchionError, OperationalError, OSError, *RedisAwayError) as error:
+            findings.append(fault(subject, " ".join(str(error).split()), _AWAY))
     return findings

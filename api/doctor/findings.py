@@ -37,11 +37,11 @@ def ok(subject: str, fact: str) -> Finding:
     return Finding(level=Level.OK, subject=subject, fact=fact)
 
 
-def warn(subject: str, fact: str, advice: str = "") -> Finding:
+def warn(subject: str, fact: str, advice: str) -> Finding:
     """Return what works and should not stay so."""
     return Finding(level=Level.WARN, subject=subject, fact=fact, advice=advice)
 
 
-def fault(subject: str, fact: str, advice: str = "") -> Finding:
+def fault(subject: str, fact: str, advice: str) -> Finding:
     """Return what does not work, or is not safe."""
     return Finding(level=Level.FAULT, subject=subject, fact=fact, advice=advice)

@@ -18,13 +18,20 @@ from models.secrets import secrets_path
 from models.settings import Settings, given_settings, host_of, is_loopback, port_of
 from models.tickets.espeak import OFF, find_program
 
-_FREE_BYTES_MIN: Final = 1_073_741_824
+FREE_BYTES_MIN: Final = 1_073_741_824
 _KEY_LENGTH_MIN: Final = 16
 # Files that a process needs beside its connections.
 _OPEN_FILES_BESIDE: Final = 200
 _CONNECT_TIMEOUT_S: Final = 1.0
 _SECRET: Final = frozenset({"secret_key", "admin_key", "admin_password"})
 _URL_PASSWORD: Final = re.compile(r"(://[^:/@]*):[^@/]*@")
+# What manuals and examples have in their place.
+_GUESSED: Final = frozenset(
+    {
+        *("admin", "administrator", "password", "secret", "changeme", "change-me", "stanchion"),
+        *("12345678", "123456789", "1234567890", "qwertyui", "your-secret-key", "letmein"),
+    }
+)
 _EVERYBODY: Final = frozenset({"0.0.0.0/0", "::/0", "*"})
 
 
@@ -57,7 +64,7 @@ def check_data(settings: Settings, _environ: Mapping[str, str]) -> Iterator[Find
     else:
         yield ok("data", f"{data} has mode 0700")
     free = shutil.disk_usage(data).free
-    if free < _FREE_BYTES_MIN:
+    if free < FREE_BYTES_MIN:
         yield warn("data", f"{free // 1_048_576} MiB are free", "make room")
 
 
@@ -76,6 +83,10 @@ def check_ports(settings: Settings, _environ: Mapping[str, str]) -> Iterator[Fin
         yield ok("ports", f"Flower listens on {where}")
     else:
         yield warn("ports", f"Flower does not listen on {where}", "stanchion flower")
+    if _is_listening(settings.relay_bind):
+        yield ok("ports", f"the relay listens on {settings.relay_bind}")
+    else:
+        yield ok("ports", "no relay listens, so what stays open stays with the API")
 
 
 def check_exim(settings: Settings, _environ: Mapping[str, str]) -> Iterator[Finding]:
@@ -86,6 +97,7 @@ def check_exim(settings: Settings, _environ: Mapping[str, str]) -> Iterator[Find
         yield ok("exim", f"{reason}, so there is no mail to look after")
     elif shutil.which(command[0]):
         yield ok("exim", f"is {shutil.which(command[0])}")
+        yield from _exim_rights(command)
     else:
         yield fault("exim", f"{settings.exim!r} is no program", "see STANCHION_EXIM")
 
@@ -102,16 +114,49 @@ def check_voice(settings: Settings, _environ: Mapping[str, str]) -> Iterator[Fin
         yield warn("voice", f"{settings.espeak or 'espeak-ng'} is not here", advice)
 
 
+def _exim_rights(command: list[str]) -> Iterator[Finding]:
+    """See whether who runs this may look after it, as `stanchion mail-watch` must."""
+    # Only a mail host runs an Exim, and this module is loaded where none is.
+    from workers.mail_host_check import look_at  # noqa: PLC0415
+
+    for sight in look_at(command):
+        if sight.is_good:
+            yield ok("exim", sight.fact)
+        else:
+            advice = sight.advice or "see docs/mail-host.md"
+            yield (fault if sight.is_needed else warn)("exim", sight.fact, advice)
+
+
+def check_secrets(settings: Settings, _environ: Mapping[str, str]) -> Iterator[Finding]:
+    """See whether the secrets are their owner's alone, and not what everybody would try."""
+    path = secrets_path(settings.data_dir)
+    if path.exists():
+        mode = path.stat().st_mode & 0o777
+        if mode & 0o077:
+            told = f"{path} has mode {mode:04o}: others may read it"
+            yield fault("secrets", told, "chmod 0600, then set new ones: others may know these")
+        else:
+            yield ok("secrets", f"{path} is its owner's alone")
+    for name in ("admin_password", "admin_key", "secret_key"):
+        value = getattr(settings, name)
+        if value is not None and value.strip().lower() in _GUESSED:
+            told = f"STANCHION_{name.upper()} is what everybody would try first"
+            yield fault("secrets", told, "set another: `openssl rand -hex 32`")
+
+
 def check_safety(settings: Settings, _environ: Mapping[str, str]) -> Iterator[Finding]:
     """Name choices that make an attack or an outage easy."""
     if settings.secret_key is not None and len(settings.secret_key) < _KEY_LENGTH_MIN:
-        yield warn("safety", f"STANCHION_SECRET_KEY has less than {_KEY_LENGTH_MIN} characters")
+        told = f"STANCHION_SECRET_KEY has less than {_KEY_LENGTH_MIN} characters"
+        yield warn("safety", told, "make one: `openssl rand -hex 32`")
     if _reach(settings.flower_bind) == "public":
         yield warn("safety", "Flower is public, its password unencrypted", "put TLS before it")
     if _EVERYBODY & set(settings.trusted_proxies):
-        yield warn("safety", "STANCHION_TRUSTED_PROXIES trusts everybody's word on addresses")
+        told = "STANCHION_TRUSTED_PROXIES trusts everybody's word on addresses"
+        yield warn("safety", told, "name your proxies alone")
     if "*" in settings.cors_origins:
-        yield warn("safety", "STANCHION_CORS_ORIGINS lets every web page in")
+        told = "STANCHION_CORS_ORIGINS lets every web page in"
+        yield warn("safety", told, "name the origins of your pages")
     if os.geteuid() == 0:
         yield warn("safety", "this runs as root", "use a user of its own")
     # Last, since it asks the database, which may be away.

@@ -1,5 +1,6 @@
 """Checks of the database, Redis, the broker, and of who works with them."""
 
+import shutil
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Final
@@ -7,6 +8,7 @@ from typing import Final
 from sqlalchemy import text
 
 from api.doctor.findings import Finding, fault, ok, warn
+from api.doctor.machine import FREE_BYTES_MIN
 from api.health import broker_answers
 from models import migrate, outbox
 from models.clock import now_ms
@@ -30,13 +32,30 @@ def check_database(settings: Settings, _environ: Mapping[str, str]) -> Iterator[
         found = "is empty" if current is None else f"has schema {current}"
         yield fault("database", f"{found}, this release needs {needed}", "run `stanchion migrate`")
     elif current > needed:
-        yield warn("database", f"has schema {current} of a later release than this ({needed})")
+        told = f"has schema {current} of a later release than this ({needed})"
+        yield warn("database", told, "bring this machine to that release")
     else:
         yield ok("database", f"answers, schema {current}")
     if settings.database_url.startswith("postgresql"):
         for setting in ("fsync", "full_page_writes"):
             if _ask(settings, f"SHOW {setting}") == "off":
-                yield fault("database", f"has {setting} off: a crash loses what was confirmed")
+                told = f"has {setting} off: a crash loses what was confirmed"
+                yield fault("database", told, f"set {setting} to on in postgresql.conf")
+    else:
+        yield from _sqlite(settings)
+
+
+def _sqlite(settings: Settings) -> Iterator[Finding]:
+    """See whether the file system lets SQLite keep what it confirms, and has room for more."""
+    if _ask(settings, "PRAGMA journal_mode") != "wal":
+        advice = "keep the file on a local disk: no file system of a network will do"
+        yield fault("database", "cannot keep a write-ahead log", advice)
+    folder = Path(settings.database_url.removeprefix("sqlite:///")).parent
+    free = shutil.disk_usage(folder).free
+    if free < FREE_BYTES_MIN:
+        yield warn("database", f"has {free // 1_048_576} MiB left on its disk", "make room")
+    else:
+        yield ok("database", f"has {free // 1_048_576} MiB left on its disk")
 
 
 def check_redis(settings: Settings, _environ: Mapping[str, str]) -> Iterator[Finding]:
