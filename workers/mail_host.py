@@ -24,7 +24,7 @@ from models.mail.log_following import LogFollower
 from models.mail.log_telling import LogTeller
 from models.mail.operations import Order
 from models.mail.program import find_command
-from models.mail.rules import GOOD, Applied, Batch, is_message_id, task_queue_of
+from models.mail.rules import GOOD, Applied, Batch, Outcome, is_message_id, task_queue_of
 from models.mail.spool import SpoolFormatError
 from models.mail.telling import Teller
 from models.mail.watcher import Watcher
@@ -62,7 +62,9 @@ class MailHost:
         self.name = name
         self.exim = Exim(command)
         self._dialogues = DialogueTeller(name, send=_send_dialogues)
-        self.doer = Doer(self.exim, clock=now_ms, listener=self._dialogues)
+        self.doer = Doer(
+            self.exim, clock=now_ms, listener=self._dialogues, settled=_tell_if_possible
+        )
 
     def start(self) -> None:
         """Begin to watch, if this process serves a mail host."""
@@ -249,8 +251,19 @@ def act(_self: Task, told: str) -> None:
         _log.error("mail_order_astray", host=order.chunk.host)
         return
     found = mail_host.doer.do(order)
-    if found is None:  # it is being carried out, and whoever does that tells
-        return
+    if found is not None:  # else it is being carried out, and whoever does that tells
+        _tell(order, found)
+
+
+def _tell_if_possible(order: Order, found: Sequence[Outcome]) -> None:
+    """Tell what came of an order; with the broker away it comes again, and is answered then."""
+    try:
+        _tell(order, found)
+    except UnavailableError as error:
+        _log.warning("mail_outcome_not_told", reason=str(error))
+
+
+def _tell(order: Order, found: Sequence[Outcome]) -> None:
     chunk = order.chunk
     outcomes = _ENCODER.encode(found).decode()
     send("mail.settle", (chunk.operation_id, chunk.number, outcomes), queue="mail")

@@ -159,21 +159,25 @@ class Acts:
         )
 
     async def cancel(self, operation_id: str, *, now_ms: int) -> Report:
-        """Call off what has not been sent; what a host works on is finished.
+        """Call off what has not been sent; what a host has begun is finished.
 
         Raises OperationNotFoundError.
         """
 
-        def write(connection: Connection) -> Report:
+        def write(connection: Connection) -> tuple[Report, list[Chunk]]:
             if operations.read(connection, operation_id, lock=True) is None:
                 raise OperationNotFoundError(operation_id)
             operations.cancel(connection, operation_id, now_ms=now_ms)
-            for each in operations.open_chunks(connection, operation_id):
+            there = operations.open_chunks(connection, operation_id)
+            for each in there:
                 if each.sends == 0:
                     operations.settle(connection, each, called_off(each), now_ms=now_ms)
-            return _report(connection, operation_id)
+            return _report(connection, operation_id), [each for each in there if each.sends]
 
-        return await self._database.run(write)
+        report, sent = await self._database.run(write)
+        if now_ms < report.operation.expires_at_ms:  # else the host knows by its own clock
+            await self.send(report.operation, sent)
+        return report
 
 
 def new_operation(
@@ -204,7 +208,7 @@ def begin(connection: Connection, made: Operation, spots: Sequence[Spot]) -> lis
     """
     now_ms = made.created_at_ms
     _check_hosts(connection, {each.host for each in spots}, now_ms)
-    chunks = cut(made.id, made.action, spots)
+    chunks = cut(made, spots)
     # What waits for its turn is due when all is over: until then it is sent by who settles another.
     operations.add(connection, made, chunks, due_ms=made.expires_at_ms + 1)
     first = first_of(chunks)

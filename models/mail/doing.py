@@ -6,6 +6,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import Final, Protocol
 
 import structlog
@@ -47,14 +48,22 @@ class Doer:
     """Acts on the messages of one Exim; safe for use by several threads."""
 
     def __init__(
-        self, exim: Exim, *, clock: Callable[[], int], listener: Listener | None = None
+        self,
+        exim: Exim,
+        *,
+        clock: Callable[[], int],
+        listener: Listener | None = None,
+        settled: Callable[[Order, list[Outcome]], None] = lambda _order, _found: None,
     ) -> None:
+        """`settled` hears what came of deliveries that somebody follows; by any thread."""
         self._exim: Final = exim
         self._clock: Final = clock
         self._listener: Final = listener
+        self._settled: Final = settled
         self._lock: Final = threading.Lock()
         self._done: Final[OrderedDict[tuple[str, int], list[Outcome]]] = OrderedDict()
         self._begun: Final[set[tuple[str, int]]] = set()
+        self._called_off: Final[set[tuple[str, int]]] = set()
         self._attempts: Final = ThreadPoolExecutor(_ATTEMPTS_AT_ONCE, "mail-attempt")
 
     def close(self, *, wait: bool = False) -> None:
@@ -66,32 +75,51 @@ class Doer:
 
         One that was carried out before is not again: its outcomes are returned once more. Of one
         that is being carried out at this moment nothing is known: None. One whose time is over is
-        not begun.
+        not begun, nor one that was called off, which keeps to what it had begun. Deliveries that
+        somebody follows are told once all have begun: None.
         """
         which = order.chunk.operation_id, order.chunk.number
         with self._lock:
             if which in self._done:
                 return self._done[which]
             if which in self._begun:
+                if order.is_called_off:
+                    self._called_off.add(which)
                 return None
+            if order.is_called_off:
+                # The order itself may be right behind.
+                self._done[which] = called_off(order.chunk)
+                return self._done[which]
             if self._clock() > order.expires_at_ms:
                 return called_off(order.chunk)
             self._begun.add(which)
+        found: list[Outcome] | None = None
+        is_told_later = False
         try:
-            found = self._act(order)
-            with self._lock:
+            ids = _ids_of(order)
+            is_good = is_queue(order.chunk.queue) and 0 < len(ids) <= IDS_AT_ONCE_MAX
+            is_told_later = is_good and order.is_followed and order.action is Action.DELIVER
+            if is_told_later:
+                self._begin(order, ids)
+            else:
+                found = self._act(order, ids)
+        finally:
+            if not is_told_later:
+                self._remember(which, found)
+        return found
+
+    def _remember(self, which: tuple[str, int], found: list[Outcome] | None) -> None:
+        """Note that an order is not under way any more, and what came of it, if that is known."""
+        with self._lock:
+            self._begun.discard(which)
+            self._called_off.discard(which)
+            if found is not None:
                 self._done[which] = found
                 while len(self._done) > _REMEMBERED_MAX:
                     self._done.popitem(last=False)
-        finally:
-            with self._lock:
-                self._begun.discard(which)
-        return found
 
-    def _act(self, order: Order) -> list[Outcome]:
+    def _act(self, order: Order, ids: list[str]) -> list[Outcome]:
         chunk = order.chunk
-        # An order comes over a network: what is no id goes to no command, nor what is no queue.
-        ids = [each for each in chunk.message_ids if is_message_id(each)]
         if not is_queue(chunk.queue) or len(ids) > IDS_AT_ONCE_MAX:
             said = "the order names no queue, or too many messages"
             return [Outcome(message_id=each, result=Result.REFUSED, said=said) for each in ids]
@@ -106,8 +134,31 @@ class Doer:
             return [
                 Outcome(message_id=each, result=Result.SILENT, said=error.reason) for each in ids
             ]
-        is_repeat = chunk.sends > 0
-        return [_goal_reached(each, order.action) if is_repeat else each for each in found]
+        return [_goal_reached(each, order) for each in found]
+
+    def _begin(self, order: Order, ids: list[str]) -> None:
+        """Have each message tried when it is its turn; tell once all have begun."""
+        known: dict[str, Outcome] = {}
+        lock = threading.Lock()
+
+        def tell(outcome: Outcome) -> None:
+            with lock:
+                if outcome.message_id in known:
+                    return
+                known[outcome.message_id] = _goal_reached(outcome, order)
+                if len(known) < len(ids):
+                    return
+            found = [known[each] for each in ids]
+            self._remember((order.chunk.operation_id, order.chunk.number), found)
+            self._settled(order, found)
+
+        self._submit(order, ids, tell)
+
+    def _submit(self, order: Order, ids: list[str], tell: Callable[[Outcome], None]) -> None:
+        for each in ids:
+            # The thread logs and is traced as the order is.
+            context = contextvars.copy_context()
+            self._attempts.submit(context.run, self._attempt_one, order, each, tell)
 
     def _edit(self, order: Order, message_id: str) -> Outcome:
         try:
@@ -126,10 +177,7 @@ class Doer:
             known.setdefault(outcome.message_id, outcome)
             begun[outcome.message_id].set()
 
-        for each in message_ids:
-            # The thread logs and is traced as the order is.
-            context = contextvars.copy_context()
-            self._attempts.submit(context.run, self._attempt_one, order, each, tell)
+        self._submit(order, message_ids, tell)
         deadline_s = time.monotonic() + _START_S[order.action]
         for has_begun in begun.values():
             has_begun.wait(max(deadline_s - time.monotonic(), 0.0))
@@ -142,6 +190,13 @@ class Doer:
 
     def _attempt_one(self, order: Order, message_id: str, tell: Callable[[Outcome], None]) -> None:
         operation_id, action = order.chunk.operation_id, order.action
+        which = operation_id, order.chunk.number
+        is_over = self._clock() > order.expires_at_ms or which in self._called_off
+        if order.is_followed and is_over:
+            # Who waits for an answer was promised an attempt; who follows is told that it is late.
+            [late] = called_off(replace(order.chunk, message_ids=(message_id,)))
+            tell(late)
+            return
 
         def hear(line: str) -> None:
             if self._listener is not None:
@@ -159,8 +214,20 @@ class Doer:
                 self._listener.end(operation_id, message_id)
 
 
-def _goal_reached(outcome: Outcome, action: Action) -> Outcome:
-    """Take a message that is gone for removed, where an order may have been carried out before."""
-    if action in {Action.REMOVE, Action.BOUNCE} and outcome.result is Result.GONE:
+def _ids_of(order: Order) -> list[str]:
+    """Return the ids in an order, each once.
+
+    It comes over a network: what is no id goes to no command.
+    """
+    return list(dict.fromkeys(filter(is_message_id, order.chunk.message_ids)))
+
+
+def _goal_reached(outcome: Outcome, order: Order) -> Outcome:
+    """Take a message that is gone for dealt with, where an order may have been carried out before.
+
+    It was removed, sent back, or delivered.
+    """
+    is_end = order.action is Action.REMOVE or order.action in ATTEMPTED
+    if order.chunk.sends > 0 and is_end and outcome.result is Result.GONE:
         return Outcome(message_id=outcome.message_id, result=Result.ALREADY, said=outcome.said)
     return outcome

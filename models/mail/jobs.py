@@ -124,7 +124,10 @@ def settle(
 
 
 def take_due(database: Database, *, now_ms: int) -> list[Order]:
-    """Find chunks that no host settled in time: call off what is expired, return the others."""
+    """Find chunks that no host settled in time: call off what is expired, return the others.
+
+    Of an operation that was called off the host is asked what it had begun, and begins no more.
+    """
     orders: list[Order] = []
     with database.begin() as connection:
         due = operations.due_chunks(connection, count=_DUE_AT_ONCE, now_ms=now_ms)
@@ -133,7 +136,8 @@ def take_due(database: Database, *, now_ms: int) -> list[Order]:
             operation = operations.read(connection, chunk.operation_id, lock=True)
             if operation is None:
                 continue
-            if operation.cancelled_at_ms is not None or operation.expires_at_ms < now_ms:
+            is_unsent = operation.cancelled_at_ms is not None and chunk.sends == 0
+            if is_unsent or operation.expires_at_ms < now_ms:
                 operations.settle(connection, chunk, called_off(chunk), now_ms=now_ms)
                 continue
             operations.note_sent(connection, [chunk], due_ms=now_ms + RESEND_MS)

@@ -12,7 +12,10 @@ from models.mail.views import HostedMail, Spot
 
 CHUNK_MESSAGES_MAX: Final = 250
 # A bounce is a message of its own, some 20 ms each: a chunk takes no longer than one of the others.
-_BOUNCES_MAX: Final = 25
+# Of deliveries that somebody follows so many at a time cannot be called off any more.
+_ATTEMPTS_MAX: Final = 25
+# Nobody waits that long for an answer.
+_ANSWER_MS_MAX: Final = 60_000
 # So many chunks of one operation are under way on a host: two to four processes are the fastest.
 CHUNKS_AT_ONCE: Final = 4
 # What was sent and is not settled by then is sent again; that is harmless.
@@ -38,6 +41,11 @@ class Operation:
     finished_at_ms: int | None = None
     cancelled_at_ms: int | None = None
 
+    @property
+    def is_followed(self) -> bool:
+        """Say whether somebody looks on while it lasts, rather than waits for an answer."""
+        return self.expires_at_ms - self.created_at_ms > _ANSWER_MS_MAX
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Chunk:
@@ -59,6 +67,8 @@ class Order:
     action: Action
     addresses: tuple[str, ...] = ()
     expires_at_ms: int
+    is_followed: bool = False
+    is_called_off: bool = False  # only what has begun is finished, and told of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -132,12 +142,16 @@ def order_of(operation: Operation, chunk: Chunk) -> Order:
         action=operation.action,
         addresses=operation.addresses,
         expires_at_ms=operation.expires_at_ms,
+        is_followed=operation.is_followed,
+        is_called_off=operation.cancelled_at_ms is not None,
     )
 
 
-def cut(operation_id: str, action: Action, spots: Sequence[Spot]) -> list[Chunk]:
+def cut(operation: Operation, spots: Sequence[Spot]) -> list[Chunk]:
     """Cut messages into chunks of one host and queue each, in their order."""
-    size = _BOUNCES_MAX if action is Action.BOUNCE else CHUNK_MESSAGES_MAX
+    is_followed = operation.action is Action.DELIVER and operation.is_followed
+    is_small = is_followed or operation.action is Action.BOUNCE
+    size = _ATTEMPTS_MAX if is_small else CHUNK_MESSAGES_MAX
     places: dict[tuple[str, str], list[str]] = {}
     for host, queue, message_id in spots:
         places.setdefault((host, queue), []).append(message_id)
@@ -148,7 +162,7 @@ def cut(operation_id: str, action: Action, spots: Sequence[Spot]) -> list[Chunk]
     ]
     return [
         Chunk(
-            operation_id=operation_id,
+            operation_id=operation.id,
             number=number,
             host=host,
             queue=queue,

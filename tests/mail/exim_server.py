@@ -179,6 +179,7 @@ class _Conversation(socketserver.StreamRequestHandler):
 
     def _answer_recipient(self, address: str) -> None:
         if address.startswith("slow"):
+            self.server.note_slow()  # type: ignore[attr-defined]
             self.server.released.wait(_SLOW_S)  # type: ignore[attr-defined]
         answers = {"tmp": "451 4.2.1 mailbox busy", "per": "550 5.1.1 no such mailbox"}
         self._say(answers.get(address[:3], "250 fine"))
@@ -196,6 +197,13 @@ class Sink(socketserver.ThreadingTCPServer):
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), _Conversation)
         self.released = threading.Event()
+        self.slow = 0  # how many slow recipients were named so far
+        self._lock = threading.Lock()
+
+    def note_slow(self) -> None:
+        """Count a recipient who has to wait."""
+        with self._lock:
+            self.slow += 1
 
     @property
     def port(self) -> int:

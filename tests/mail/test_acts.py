@@ -219,10 +219,25 @@ async def test_called_off_operation_sends_nothing_more(desk: Desk) -> None:
 
     await desk.acts.cancel(begun.operation.id, now_ms=NOW_MS + 1)
 
-    assert [desk.settle(each) for each in desk.sent] == [[]] * 4
+    assert [each.is_called_off for each in desk.sent] == [False] * 4 + [True] * 4
+    assert [each.chunk.number for each in desk.sent] == [1, 2, 3, 4] * 2
+    assert [desk.settle(each) for each in desk.sent] == [[]] * 8
     report = await desk.acts.report(begun.operation.id)
     assert (report.operation.settled, report.operation.succeeded) == (1_100, 1_000)
     assert report.operation.finished_at_ms is not None
+
+
+async def test_what_a_host_works_on_is_not_said_to_be_called_off(desk: Desk) -> None:
+    begun = await desk.act(desk.fill(1_100), expires_ms=900_000)
+    await desk.acts.cancel(begun.operation.id, now_ms=NOW_MS + 1)
+
+    asked = jobs.take_due(desk.database, now_ms=NOW_MS + RESEND_MS)
+
+    assert [each.is_called_off for each in asked] == [True] * 4
+    assert (await desk.acts.report(begun.operation.id)).operation.settled == 100
+    assert jobs.take_due(desk.database, now_ms=NOW_MS + 900_001) == []
+    report = await desk.acts.report(begun.operation.id)
+    assert (report.operation.settled, report.operation.succeeded) == (1_100, 0)
 
 
 async def test_nothing_is_noted_for_a_host_that_is_down(desk: Desk) -> None:
