@@ -245,14 +245,18 @@ def start_system(
 def send_through() -> Iterator[Callable[[str], None]]:
     """Makes `workers.app.send` of this process use the broker at an address."""
 
+    def let_go() -> None:
+        kombu.pools.reset()
+        app.amqp._producer_pool = None
+        app._pool = None
+
     def use(broker_url: str) -> None:
         name = "STANCHION_BROKER_URL" if broker_url.startswith("amqp") else "STANCHION_REDIS_URL"
         configure(load_settings({name: broker_url, "STANCHION_TIMEZONE": "UTC"}))
+        let_go()  # whoever asked a broker in this process before kept a connection
 
     yield use
-    kombu.pools.reset()
-    app.amqp._producer_pool = None
-    app._pool = None
+    let_go()
 
 
 def delete_all_rows(database: Database) -> None:

@@ -267,7 +267,9 @@ class AuditResource(_Resource):
         "Read the audit log",
         query=AuditQuery,
         answers={
-            200: Answer(description="Entries, the newest first", body=AuditAnswer),
+            200: Answer(
+                description="Entries, the newest first", body=AuditAnswer, also_as=("text/csv",)
+            ),
             400: _INVALID,
             **_REFUSALS,
         },

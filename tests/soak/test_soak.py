@@ -272,15 +272,19 @@ def check_places(visitors: Visitors) -> None:
     """Ask visitors, spread over all who joined, where they stand: as they came."""
     assert visitors.errors == []
     step = max(1, len(visitors.tokens) // SAMPLE_MAX)
+    last = visitors.tokens[-1]
     with httpx.Client(base_url=visitors.url, timeout=30) as http:
+        before = visitors.look(http, last)["position"]
         told = [visitors.look(http, token) for token in visitors.tokens[::step]]
+        moved = before - visitors.look(http, last)["position"]
     standing = [each["position"] if each.get("status") == "waiting" else 0 for each in told]
     lost = [each for each in told if each.get("error", {}).get("code") == "NOT_FOUND"]
     assert lost == []
     assert standing == sorted(standing)
     waiting = [each for each in standing if each]
     assert waiting
-    assert len(set(waiting)) == len(waiting)
+    # Who was let in meanwhile moved the others up between two looks, and nobody else did.
+    assert len(waiting) - len(set(waiting)) <= moved
 
 
 def check_mail(letters: Letters, exim: EximServer) -> None:

@@ -40,7 +40,9 @@ def value_of(column: sa.Column[Any], number: int) -> Any:
         return number
     if isinstance(kind, sa.LargeBinary):
         return number.to_bytes(16)
-    return f"{number}"
+    text = f"{number}"
+    length = getattr(kind, "length", None)
+    return text[-length:] if length else text
 
 
 def fill(connection: sa.Connection, table: sa.Table, numbers: Iterator[int]) -> None:

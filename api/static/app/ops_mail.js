@@ -10,7 +10,7 @@ import { carryOut, Progress } from "./ops_mail_act.js";
 import { ChooseAll, everything, showAll, Shown } from "./ops_mail_all.js";
 import { Alarms, Groups, Hosts, Trend } from "./ops_mail_around.js";
 import { hear } from "./ops_mail_dialogue.js";
-import { Letter } from "./ops_mail_one.js";
+import { happened, Letter } from "./ops_mail_one.js";
 import { number, text } from "./texts.js";
 
 const LOOK_EVERY_MS = 15_000;
@@ -262,7 +262,14 @@ function Row({ each, index }) {
 }
 
 if (open(Board, { lookNow, everyMs: LOOK_EVERY_MS })) {
-  follow("/mail", ["queue_update", "system_alert", "logged", "dialogue"], (name, data) => (name === "dialogue" ? hear(data) : lookSoon()));
+  follow("/mail", ["queue_update", "system_alert", "logged", "dialogue"], (name, data) => {
+    if (name === "dialogue") {
+      hear(data);
+      return;
+    }
+    happened.value += 1;
+    lookSoon();
+  });
   addEventListener("popstate", () => {
     asked.value = new URLSearchParams(location.search);
     lookAgain();

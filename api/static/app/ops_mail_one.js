@@ -2,7 +2,8 @@
 //
 // All of it was written by somebody else, and is shown as text.
 
-import { useEffect, useState } from "preact/hooks";
+import { signal } from "@preact/signals";
+import { useEffect, useRef, useState } from "preact/hooks";
 
 import { ask } from "./ask.js";
 import { act, Dialog, explain, moment } from "./console_parts.js";
@@ -12,6 +13,11 @@ import { Dialogue } from "./ops_mail_dialogue.js";
 import { Envelope } from "./ops_mail_envelope.js";
 import { Remarks } from "./ops_mail_remarks.js";
 import { number, text } from "./texts.js";
+
+const SOON_MS = 300;
+
+/** Counts what happened to the mail while a message is open: it may have happened to that one. */
+export const happened = signal(0);
 
 export function Letter({ of: { host, id }, mayAct, isAdmin, onClose }) {
   const [whole, setWhole] = useState(null);
@@ -36,6 +42,14 @@ export function Letter({ of: { host, id }, mayAct, isAdmin, onClose }) {
   useEffect(() => {
     look();
   }, [host, id]);
+  // The index hears of a change a moment after it was made.
+  const soon = useRef(null);
+  useEffect(() => {
+    soon.current ??= setTimeout(() => {
+      soon.current = null;
+      lookIfThere();
+    }, SOON_MS);
+  }, [happened.value]);
   async function read() {
     const answer = await act(() => ask("GET", `/api/v1/messages/${id}/content?${query}`, undefined, PATIENCE_MS));
     if (answer) setContent(answer.data);
