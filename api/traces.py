@@ -25,7 +25,7 @@ class Traces:
         req: Request,
         resp: Response,
         _resource: Any,
-        _succeeded: bool,  # noqa: FBT001
+        _succeeded: bool,  # noqa: FBT001  # Falcon's own
     ) -> None:
         """End, named by the route and not by the path: paths may hold what is secret."""
         started = req.context.trace

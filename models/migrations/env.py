@@ -10,7 +10,13 @@ def _is_compared(name: str | None, kind: str, _parents: object) -> bool:
     return not (kind == "table" and name is not None and name.startswith("message_done_"))
 
 
-def _is_here(there: object, _name: str | None, kind: str, _reflected: bool, _other: object) -> bool:  # noqa: FBT001
+def _is_here(
+    there: object,
+    _name: str | None,
+    kind: str,
+    _reflected: bool,  # noqa: FBT001  # Alembic's own
+    _other: object,
+) -> bool:
     """Leave out indexes that only another database has: `info` names the one."""
     info = getattr(there, "info", {}) if kind == "index" else {}
     return bool(info.get("dialect", _dialect) == _dialect)

@@ -85,6 +85,6 @@ def join(wavs: Sequence[bytes]) -> bytes | None:
 
 def _is_mpeg_frame(start: bytes) -> bool:
     """See the sync of an MPEG audio frame; layer 00 is AAC, version 01 nobody's."""
-    if len(start) < 2 or start[0] != 0xFF or start[1] & 0xE0 != 0xE0:  # noqa: PLR2004
+    if len(start) < 2 or start[0] != 0xFF or start[1] & 0xE0 != 0xE0:  # noqa: PLR2004  # a frame's eleven bits
         return False
     return start[1] >> 1 & 0b11 != 0 and start[1] >> 3 & 0b11 != 1
