@@ -28,7 +28,7 @@ from api.live.limits import LiveLimits
 from api.live.rooms import ChosenRooms
 from api.live.tail import StreamTail
 from api.mail.assembly import Mail
-from api.message_assembly import Messages
+from api.messages.assembly import Messages
 from api.metrics import MetricsResource, RequestMetrics
 from api.middleware import Entrance
 from api.ops import pages as ops
@@ -37,9 +37,11 @@ from api.ops.metrics import OverviewCollector
 from api.ops.overview import Sources
 from api.people import routes as people
 from api.rooms.assembly import make_rooms
+from api.schedules.assembly import Schedules
 from api.supervisor.addresses import reachable
 from api.tickets.assembly import Tickets
 from api.traces import Traces
+from api.webhooks.assembly import Webhooks
 from models import pulse
 from models.database import Database
 from models.mail import facts as mail_facts
@@ -92,6 +94,12 @@ class Application:
             access=access,
             process=process,
             now_ms=now_ms,
+        )
+        self._schedules: Final = Schedules(
+            stores.database, self._messages.service, self._messages.bounds, settings, now_ms=now_ms
+        )
+        self._webhooks: Final = Webhooks(
+            stores.database, self._messages.service.queues, settings, access, now_ms=now_ms
         )
         middleware: list[Any] = [
             *([Traces()] if tracing.is_on else []),
@@ -179,6 +187,8 @@ class Application:
         routes = [
             *self._ops.add_routes(self._app, access.guard),
             *self._messages.add_routes(self._app),
+            *self._schedules.add_routes(self._app),
+            *self._webhooks.add_routes(self._app),
             *self._mail.add_routes(self._app),
             *people.add_routes(
                 self._app,
@@ -226,6 +236,7 @@ class Application:
     def drain(self) -> None:
         """Let go of everybody who waits: the server is about to stop."""
         self._messages.drain()
+        self._webhooks.drain()
         self._live.drain()
 
     async def _start(self) -> None:

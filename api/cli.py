@@ -17,16 +17,16 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Final
 
-from api.backup_arguments import add_arguments as add_backup_arguments
-from api.message_arguments import add_arguments as add_message_arguments
+from api.backups.arguments import add_arguments as add_backup_arguments
+from api.messages.arguments import add_arguments as add_message_arguments
 from api.metrics_folder import claim_metrics_folder
 from api.people.arguments import add_arguments as add_people_arguments
 from api.preconditions import make_data_folder, require_key, require_schema
 from api.rooms.admin_arguments import add_admin_arguments
 from api.rooms.draw_arguments import add_draw_arguments
-from api.schedule_arguments import add_arguments as add_schedule_arguments
+from api.schedules.arguments import add_arguments as add_schedule_arguments
 from api.tickets.arguments import add_arguments as add_ticket_arguments
-from api.webhook_arguments import add_arguments as add_webhook_arguments
+from api.webhooks.arguments import add_arguments as add_webhook_arguments
 from models.errors import StanchionError
 from models.settings import Settings, SettingsError, host_of, load_settings, port_of
 from workers.task_queues import TASK_QUEUES
@@ -127,7 +127,7 @@ def mail_watch(settings: Settings, options: argparse.Namespace) -> int:
 
     configure(settings, confined_to=task_queue_of(options.host))
     if options.check:
-        from api.mail_host_commands import check_host  # noqa: PLC0415
+        from api.mail.host_commands import check_host  # noqa: PLC0415
 
         return check_host(settings, options.host, as_json=options.json)
     if not mail_host.set_up(options.host, settings.exim):
@@ -174,23 +174,23 @@ def key(settings: Settings, options: argparse.Namespace) -> int:
 
 def messages(settings: Settings, options: argparse.Namespace) -> int:
     """Look at the messages queue, and put something in."""
-    from api import message_commands  # noqa: PLC0415
+    from api.messages import commands  # noqa: PLC0415
 
-    return message_commands.messages(settings, options)
+    return commands.messages(settings, options)
 
 
 def schedules(settings: Settings, options: argparse.Namespace) -> int:
     """List, show, run, pause and resume schedules."""
-    from api import schedule_commands  # noqa: PLC0415
+    from api.schedules import commands  # noqa: PLC0415
 
-    return schedule_commands.schedules(settings, options)
+    return commands.schedules(settings, options)
 
 
 def webhooks(settings: Settings, options: argparse.Namespace) -> int:
     """List, test, pause and resume webhooks."""
-    from api import webhook_commands  # noqa: PLC0415
+    from api.webhooks import commands  # noqa: PLC0415
 
-    return webhook_commands.webhooks(settings, options)
+    return commands.webhooks(settings, options)
 
 
 def rooms(settings: Settings, options: argparse.Namespace) -> int:
@@ -211,9 +211,9 @@ def tickets(settings: Settings, options: argparse.Namespace) -> int:
 
 def tail(settings: Settings, options: argparse.Namespace) -> int:
     """Print what happens to messages, as it happens."""
-    from api import message_commands  # noqa: PLC0415
+    from api.messages import commands  # noqa: PLC0415
 
-    return message_commands.tail(settings, options)
+    return commands.tail(settings, options)
 
 
 def demo(settings: Settings, options: argparse.Namespace) -> int:
@@ -225,16 +225,16 @@ def demo(settings: Settings, options: argparse.Namespace) -> int:
 
 def backup(settings: Settings, options: argparse.Namespace) -> int:
     """Write everything that cannot be had again to one file, while everything runs."""
-    from api import backup_commands  # noqa: PLC0415
+    from api.backups import commands  # noqa: PLC0415
 
-    return backup_commands.backup(settings, os.environ, options, release=release())
+    return commands.backup(settings, os.environ, options, release=release())
 
 
 def restore(settings: Settings, options: argparse.Namespace) -> int:
     """Put a back-up in the place of what is there; nothing may run meanwhile."""
-    from api import backup_commands  # noqa: PLC0415
+    from api.backups import commands  # noqa: PLC0415
 
-    return backup_commands.restore(settings, os.environ, options)
+    return commands.restore(settings, os.environ, options)
 
 
 def doctor(settings: Settings, options: argparse.Namespace) -> int:

@@ -19,7 +19,7 @@ import msgspec
 from falcon.asgi import Request, Response
 from sqlalchemy import Connection
 
-from api import message_bodies as wire
+from api.messages import bodies as wire
 from models.clock import now_ms
 from models.database import Database
 from models.messages import writes

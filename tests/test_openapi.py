@@ -8,7 +8,7 @@ import httpx
 import msgspec
 import pytest
 
-from api import message_bodies as wire
+from api.messages import bodies as wire
 
 MESSAGES = {
     "/api/queue/message": {"get", "post"},

@@ -4,7 +4,7 @@ import argparse
 import re
 from typing import Final
 
-from api.message_arguments import server_options
+from api.messages.arguments import server_options
 
 _SPAN: Final = re.compile(r"(\d{1,9})([smhd])")
 _SECONDS: Final = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}

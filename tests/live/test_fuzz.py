@@ -25,7 +25,7 @@ from websockets.sync.client import ClientConnection, connect
 
 from api.auth.table import SOCKETS, SocketRow
 from api.live.wire import CloseCode
-from api.message_frames import SHAPES
+from api.messages.frames import SHAPES
 from tests.live.clients import PATIENCE_S
 from tests.live.conftest import Live
 from tests.people.conftest import ADMIN_PASSWORD
@@ -56,9 +56,11 @@ def words(module: str, *names: str) -> Spoken:
 _CHANNEL: Final = ("ping",)  # of every channel on a raw WebSocket
 # By namespace or path; test_each_word_is_fuzzed fails when one is missing.
 TABLE: Final[dict[str, Spoken]] = {
-    "/messages": words("api/message_events.py", "subscribe", "unsubscribe"),
-    "/ws/messages": words("api/message_events.py", "subscribe", "unsubscribe"),
-    "/api/queue/stream": words("api/message_frames.py", "ack", "nack", "touch", "prefetch", "ping"),
+    "/messages": words("api/messages/events.py", "subscribe", "unsubscribe"),
+    "/ws/messages": words("api/messages/events.py", "subscribe", "unsubscribe"),
+    "/api/queue/stream": words(
+        "api/messages/frames.py", "ack", "nack", "touch", "prefetch", "ping"
+    ),
     "/ws": words("api/mail/live.py", "auth", "ping", "subscribe", "unsubscribe"),
     "/mail": words("api/mail/live.py"),
     "/ws/queue": words(
@@ -110,7 +112,7 @@ def test_each_place_is_fuzzed() -> None:
 def test_each_word_is_fuzzed() -> None:
     modules = (path for path in (ROOT / "api").rglob("*.py"))
     heard = {str(path.relative_to(ROOT)): heard_by(path) for path in modules}
-    heard["api/message_frames.py"] = set(SHAPES)
+    heard["api/messages/frames.py"] = set(SHAPES)
 
     fuzzed: dict[str, set[str]] = {name: set(each) for name, each in EVERYWHERE.items()}
     for spoken in TABLE.values():

@@ -8,7 +8,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from api.message_parts import parts_of
+from api.messages.parts import parts_of
 from models.settings import SettingsError
 from tests.messages.test_browsing_http import PAYLOADS, put_raw
 from tests.messages.test_commands import Command, command

@@ -12,7 +12,7 @@ import redis
 import redis.asyncio
 
 from api.live.broadcaster import Broadcaster
-from api.message_activity import newest_entry_of
+from api.messages.activity import newest_entry_of
 from models import pulse
 from models.audit import Actor, Signature
 from models.clock import iso_utc

@@ -2,10 +2,10 @@
 
 import json
 
-from api.message_bounds import MessageBounds
-from api.message_frames import Ack, AckItem
-from api.message_holdings import Holdings
-from api.message_settling import Settler
+from api.messages.bounds import MessageBounds
+from api.messages.frames import Ack, AckItem
+from api.messages.holdings import Holdings
+from api.messages.settling import Settler
 from models.messages.rules import Held, NewMessage, public_id
 from tests.messages.conftest import Queue
 

@@ -8,9 +8,9 @@ import httpx
 import msgspec
 import pytest
 
-from api.message_bodies import NewMessageBody
-from api.message_bounds import MessageBounds
-from api.schedule_bodies import message_body
+from api.messages.bodies import NewMessageBody
+from api.messages.bounds import MessageBounds
+from api.schedules.bodies import message_body
 from tests.messages.test_commands import Command, command
 from tests.servers import wait_until
 

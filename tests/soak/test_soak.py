@@ -71,6 +71,7 @@ class Soak:
 SHORT: Final = Soak(measure_s=5, kills_s=36, quiet_s=18, pause_s_max=3, warm_up_s=8)
 NIGHT: Final = Soak(measure_s=30, kills_s=1_270, quiet_s=500, pause_s_max=20, warm_up_s=120)
 SLOW: Final = (pytest.mark.slow, pytest.mark.timeout(3_600))
+QUICK: Final = pytest.mark.timeout(900)
 
 
 @dataclass
@@ -174,13 +175,12 @@ def make_counter(officer: httpx.Client, name: str) -> int:
 @pytest.mark.parametrize(
     ("backend", "soak"),
     [
-        pytest.param("sqlite", SHORT, id="minute"),
+        pytest.param("sqlite", SHORT, id="minute", marks=QUICK),
         pytest.param("sqlite", NIGHT, id="night-sqlite", marks=SLOW),
         pytest.param("postgresql", NIGHT, id="night-postgresql", marks=SLOW),
     ],
     indirect=["backend"],
 )
-@pytest.mark.timeout(900)
 def test_nothing_is_lost_and_nothing_grows(
     house: House,
     exim: EximServer,

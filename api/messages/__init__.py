@@ -1,0 +1,1 @@
+"""Messages over HTTP, by the messages contract; batches, streams, looking, acting, and commands."""

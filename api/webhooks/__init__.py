@@ -1,0 +1,1 @@
+"""Webhooks over HTTP and from a terminal: consumers that Stanchion runs."""
