@@ -6,7 +6,7 @@ from typing import Any, Final
 from falcon.asgi import App
 
 from api.access import Access
-from api.people import administration, sessions, tokens
+from api.people import administration, audit, sessions, tokens
 
 # The contract of tickets writes its paths in all of these ways.
 _PREFIXES: Final = ("/app", "", "/api", "/app/api")
@@ -32,7 +32,7 @@ def add_routes(
             ("/api/v1/auth/users/{username}", administration.UserResource),
             ("/api/v1/auth/keys", administration.KeysResource),
             ("/api/v1/auth/keys/{name}", administration.KeyResource),
-            ("/api/v1/auth/audit", administration.AuditResource),
+            ("/api/v1/auth/audit", audit.AuditResource),
         )
     ]
     login = tokens.TokenResource(
