@@ -176,13 +176,6 @@ class MailDetailsData(Struct, frozen=True, kw_only=True):
     is_delivering: bool
 
 
-class MailDetailsAnswer(Struct, frozen=True, kw_only=True):
-    """One message."""
-
-    success: bool = True
-    data: MailDetailsData
-
-
 class MailAuditBody(Struct, frozen=True, kw_only=True):
     """What somebody did; `details` is JSON, as text."""
 

@@ -13,8 +13,11 @@ from models.clock import iso_utc
 from models.errors import InvalidError
 from models.messages.rules import DEFAULT_QUEUE
 from models.webhooks.rules import (
+    DELAY_MAX_S,
     DELIVERIES_KEPT,
     HIDDEN,
+    OVERLAP_DEFAULT_S,
+    TIMEOUT_MAX_S,
     WEBHOOK_NAME_PATTERN,
     Delivery,
     Webhook,
@@ -27,9 +30,9 @@ Url = Annotated[
     str, Meta(min_length=1, max_length=URL_CHARACTERS_MAX, description="http:// or https://")
 ]
 WebhookName = Annotated[str, Meta(pattern=WEBHOOK_NAME_PATTERN)]
-TimeoutSeconds = Annotated[int, Meta(ge=1, le=30, description="for the whole request")]
+TimeoutSeconds = Annotated[int, Meta(ge=1, le=TIMEOUT_MAX_S, description="for the whole request")]
 Concurrency = Annotated[int, Meta(ge=1, le=32, description="requests under way together")]
-PauseSeconds = Annotated[int, Meta(ge=1, le=86_400)]
+PauseSeconds = Annotated[int, Meta(ge=1, le=DELAY_MAX_S)]
 Headers = Annotated[
     dict[str, str],
     Meta(description=f"sent with each request; shown as {HIDDEN}, which means the value it had"),
@@ -114,7 +117,7 @@ class RotateBody(Body, frozen=True):
 
     SPELLINGS: ClassVar = {"overlapSeconds": "overlap_seconds"}
 
-    overlap_seconds: Annotated[int, Meta(ge=0, le=2_592_000)] = 86_400
+    overlap_seconds: Annotated[int, Meta(ge=0, le=2_592_000)] = OVERLAP_DEFAULT_S
 
 
 _ROTATE: Final = msgspec.json.Decoder(RotateBody)

@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Final
 
 
 class SortBy(StrEnum):
@@ -53,6 +52,3 @@ class MailFilter:
     def is_counted(self) -> bool:
         """Say whether the kept counts tell how many messages it finds."""
         return self == MailFilter(host=self.host, status=self.status)
-
-
-EVERYTHING: Final = MailFilter()

@@ -1,7 +1,6 @@
 """What a process knows of the rooms: all of them, in memory, a second old at most."""
 
 import asyncio
-import contextlib
 import time
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -37,7 +36,6 @@ class Registry:
         self._read_at_s = float("-inf")
         self._generation = 0  # grows with what this process changed itself
         self._lock: Final = asyncio.Lock()
-        self._sooner: Final = asyncio.Event()
         self._next_read: asyncio.Task[None] | None = None
         self._watchers: Final[list[Callable[[Mapping[str, Room]], None]]] = []
 
@@ -83,10 +81,6 @@ class Registry:
         self._generation += 1
         self._set({each: room for each, room in self._rooms.items() if each != room_id})
 
-    def refresh_soon(self) -> None:
-        """Read again at once: somebody told that a room changed."""
-        self._sooner.set()
-
     async def refresh(self) -> None:
         """Read what changed; never raises, with the database away what is remembered stays."""
         async with self._lock:
@@ -99,10 +93,8 @@ class Registry:
     async def run(self) -> None:
         """Keep what is remembered fresh, until cancelled."""
         while True:
-            self._sooner.clear()
             await self.refresh()
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._sooner.wait(), READ_EVERY_S)
+            await asyncio.sleep(READ_EVERY_S)
 
     async def _read(self) -> None:
         # What this process changed meanwhile may be newer than what was read: read again.

@@ -17,10 +17,6 @@ DOMAIN: Final = "rooms"
 LANES: Final = (0, 1, 2, 3)
 # One bitmap of 8 KiB: what a script reads and writes as one piece.
 SEGMENT_NUMBERS: Final = 65_536
-DIGEST_BYTES: Final = 8
-_BEAT_WIDTH_MIN_MS: Final = 100
-_BEAT_WIDTH_MAX_MS: Final = 5_000
-_BEATS_IN_TIMEOUT: Final = 12
 
 
 class RoomStatus(StrEnum):
@@ -233,7 +229,6 @@ class LineState:
     opens_at_ms: int
     ticked_at_ms: int
     hold_until_ms: int
-    recovered_at_ms: int
     counters: Counters
     # Every field of the room's hash, for what other modules of this domain keep there.
     fields: Mapping[str, str] = field(default_factory=dict, repr=False)
@@ -266,12 +261,3 @@ class RoomLostError(UnavailableError):
         super().__init__("redis", f"room {room_id} is not set up")
         self.args = (room_id,)
         self.room_id = room_id
-
-
-def beat_width_ms(timeout_ms: int) -> int:
-    """Return how long one bucket of heartbeats lasts: a twelfth of the time-out, within bounds.
-
-    Who is silent is taken out no sooner than the time-out and no later than one bucket after it.
-    """
-    width_ms = timeout_ms // _BEATS_IN_TIMEOUT
-    return min(_BEAT_WIDTH_MAX_MS, max(_BEAT_WIDTH_MIN_MS, width_ms))

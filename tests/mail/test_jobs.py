@@ -7,7 +7,7 @@ import pytest
 from models import audit
 from models.audit import Actor
 from models.database import Database
-from models.mail.filters import EVERYTHING
+from models.mail.filters import MailFilter
 from models.mail.jobs import apply_batch, part, recount
 from models.mail.rules import (
     Batch,
@@ -44,7 +44,7 @@ def apply(database: Database, *batches: Batch) -> tuple[int, int]:
 
 
 async def ids(database: Database) -> list[int]:
-    page = await MailService(database).page(EVERYTHING)
+    page = await MailService(database).page(MailFilter())
     assert page.total == page.totals.messages == len(page.mails)
     assert recount(database) == {}
     return [int(each.mail.message_id[7:13]) for each in page.mails]
@@ -142,7 +142,7 @@ async def test_hosts_do_not_touch_each_other(database: Database) -> None:
     apply(database, batch(1, mail(1), mail(2), host="mx2"))
     apply(database, replace(batch(2), gone=(mail(1).message_id,)))
 
-    page = await MailService(database).page(EVERYTHING)
+    page = await MailService(database).page(MailFilter())
     assert {(each.host, each.mail.message_id) for each in page.mails} == {
         ("mx2", mail(1).message_id),
         ("mx2", mail(2).message_id),

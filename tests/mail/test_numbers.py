@@ -9,7 +9,7 @@ import pytest
 from models import pulse
 from models.database import Database
 from models.mail import jobs
-from models.mail.filters import EVERYTHING, MailFilter
+from models.mail.filters import MailFilter
 from models.mail.log_jobs import apply_log
 from models.mail.service import MailService
 from models.mail.views import GroupBy
@@ -19,6 +19,7 @@ from tests.mail.test_log_following import FIRST, ID
 from tests.mail.test_log_following import batch as lines
 
 MINUTE_MS = 60_000
+EVERYTHING = MailFilter()
 
 
 async def grouped(
@@ -53,7 +54,7 @@ async def test_groups_are_the_largest_first_and_filters_narrow_them(database: Da
         ("far.test", 1),
         ("near.test", 1),
     ]
-    [first, *_] = await MailService(database).groups(EVERYTHING, by=GroupBy.SENDER, limit=1)
+    [first, *_] = await MailService(database).groups(MailFilter(), by=GroupBy.SENDER, limit=1)
     assert (first.size_bytes, first.oldest_at_ms) == (101 + 104, NOW_MS - 4)
 
 

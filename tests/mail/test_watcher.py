@@ -11,7 +11,7 @@ from models.database import Database
 from models.mail import inotify
 from models.mail.exim import Exim
 from models.mail.exim_answers import Listed
-from models.mail.filters import EVERYTHING
+from models.mail.filters import MailFilter
 from models.mail.rules import Action, Status
 from models.mail.service import MailService
 from models.mail.watcher import Watcher
@@ -41,7 +41,7 @@ async def assert_equal_to_exim(house: House) -> None:
     """Compare the index with what `exim -bp` lists, of every queue, once the spool is quiet."""
     [listed] = wait_until(lambda: settled_and_listed(house), "the spool is quiet")
 
-    page = await MailService(house.database).page(EVERYTHING, per_page=10_000)
+    page = await MailService(house.database).page(MailFilter(), per_page=10_000)
 
     told = {
         each.mail.message_id: (
@@ -186,7 +186,7 @@ async def test_unreadable_message_spoils_no_other(house: House) -> None:
 
     house.settle()
 
-    page = await MailService(house.database).page(EVERYTHING)
+    page = await MailService(house.database).page(MailFilter())
     assert [each.mail.message_id for each in page.mails] == [whole]
 
 
@@ -202,7 +202,7 @@ async def test_long_ids_and_short_ones_live_side_by_side(house: House) -> None:
 
     house.settle()
 
-    page = await MailService(house.database).page(EVERYTHING)
+    page = await MailService(house.database).page(MailFilter())
     assert {each.mail.message_id for each in page.mails} == {short, long}
     assert len({each.mail.size_bytes for each in page.mails}) == 1
 

@@ -44,7 +44,6 @@ def lines(draw: st.DrawFn) -> tuple[Snapshot, list[Place]]:
         opens_at_ms=0,
         ticked_at_ms=0,
         hold_until_ms=0,
-        recovered_at_ms=0,
         counters=Counters(),
     )
     segments = tuple(Segment(lane, 0, bitmap(gone[lane]), b"") for lane in LANES)

@@ -41,7 +41,6 @@ def line(head: int, tail: int, *, gone: bytes = b"") -> LineCopy:
         opens_at_ms=0,
         ticked_at_ms=0,
         hold_until_ms=0,
-        recovered_at_ms=0,
         counters=Counters(),
     )
     segments = (Segment(0, 0, gone, b""),) if gone else ()

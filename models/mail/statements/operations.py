@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 import msgspec
-from sqlalchemy import BigInteger, Connection, Row, bindparam, func, insert, select, update
+from sqlalchemy import BigInteger, Connection, Row, bindparam, insert, select, update
 
 from models.mail.operations import Chunk, Operation, Settled
 from models.mail.rules import GOOD, Action, Outcome, Result
@@ -234,12 +234,6 @@ def forget(connection: Connection, *, before_ms: int, count: int) -> int:
     ):
         connection.execute(table.delete().where(column.in_(ids)))
     return len(ids)
-
-
-def count_open(connection: Connection, host: str) -> int:
-    """Return how many chunks wait for a host."""
-    statement = select(func.count()).where(chunk.c.host == host, chunk.c.settled_at_ms.is_(None))
-    return int(connection.execute(statement).scalar_one())
 
 
 def read_chunk(connection: Connection, operation_id: str, number: int) -> Chunk | None:

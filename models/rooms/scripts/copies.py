@@ -51,7 +51,6 @@ def _line(fields: dict[str, str], *, at_ms: int) -> LineState:
         opens_at_ms=number("opens_at_ms"),
         ticked_at_ms=number("ticked_at_ms"),
         hold_until_ms=number("hold_until_ms"),
-        recovered_at_ms=number("recovered_at_ms"),
         counters=Counters(
             joined=by_lane("joined"),
             admitted=number("admitted"),
