@@ -21,10 +21,11 @@ from api import (
 from api.access import make_access
 from api.auth.trail import Trail
 from api.caller import remember_receive
+from api.lifespan import Lifespan
 from api.live.broadcaster import Broadcaster
 from api.live.callers import LiveCallers
 from api.live.gateway import LiveGateway
-from api.live.limits import LiveLimits
+from api.live.limits import limits_of
 from api.live.rooms import ChosenRooms
 from api.live.tail import StreamTail
 from api.mail.assembly import Mail
@@ -108,7 +109,7 @@ class Application:
             access.limits,
             access.guard,
             Trail(access.people, access.proxies, now_ms=now_ms),
-            _Lifespan(self._start, self._stop),
+            Lifespan(self._start, self._stop),
         ]
         self._app: Final = _falcon(middleware)
         monitor = health.HealthMonitor(
@@ -177,11 +178,11 @@ class Application:
             callers=LiveCallers(access, is_public=_is_public(settings)),
             origins=access.origins,
             rooms=ChosenRooms(stores.redis),
-            limits=_live_limits(settings),
+            limits=limits_of(settings),
             sockets=lambda rights: [
                 *self._messages.sockets(rights),
-                *self._rooms.live.sockets(_live_limits(settings)),
-                *self._mail.sockets(rights, _live_limits(settings)),
+                *self._rooms.live.sockets(limits_of(settings)),
+                *self._mail.sockets(rights, limits_of(settings)),
             ],
         )
         routes = [
@@ -292,22 +293,6 @@ def _falcon(middleware: list[Any]) -> App[Any, Any]:
     return app
 
 
-class _Lifespan:
-    """Falcon middleware that runs with the server."""
-
-    def __init__(self, start: Callable[[], Any], stop: Callable[[], Any]) -> None:
-        self._start: Final = start
-        self._stop: Final = stop
-
-    async def process_startup(self, _scope: object, _event: object) -> None:
-        """Start what runs beside the requests."""
-        await self._start()
-
-    async def process_shutdown(self, _scope: object, _event: object) -> None:
-        """Stop it, and close the stores."""
-        await self._stop()
-
-
 def _facts(settings: Settings, version: str, *, needs_key: Callable[[], bool]) -> pages.Facts:
     return pages.Facts(
         version=version,
@@ -329,18 +314,6 @@ def _tail(stores: Stores, domain: str, settings: Settings) -> StreamTail:
 def _is_public(settings: Settings) -> bool:
     addresses = (*settings.bind, settings.relay_bind)
     return not all(is_loopback(host_of(address)) for address in addresses)
-
-
-def _live_limits(settings: Settings) -> LiveLimits:
-    return LiveLimits(
-        sockets_max=settings.sockets_max,
-        message_bytes_max=settings.socket_message_bytes_max,
-        messages_per_s=settings.socket_messages_per_s,
-        buffer_bytes_max=settings.socket_buffer_bytes_max,
-        replay_max=settings.socket_replay_max,
-        authentication_timeout_s=settings.socket_authentication_timeout_s,
-        recheck_s=settings.live_recheck_s,
-    )
 
 
 def _cors(settings: Settings) -> list[Any]:
