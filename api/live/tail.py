@@ -119,11 +119,6 @@ class StreamTail:
         self._has_place: Final = asyncio.Event()
         self._last_id = ""
 
-    @property
-    def reader_count(self) -> int:
-        """Return how many read."""
-        return len(self._readers)
-
     @contextlib.asynccontextmanager
     async def reader(self) -> AsyncIterator[Reader]:
         """Open a reader that gets every event from now on; raises LimitError with too many.

@@ -63,18 +63,6 @@ def opens_at_ms(branch: Branch, *, at_ms: int) -> int | None:
     return None
 
 
-def closes_in_min(branch: Branch, *, at_ms: int) -> int | None:
-    """Return how many minutes an open branch stays open; None: without end, or it is closed."""
-    if branch.opening is None:
-        return None
-    local = _local(branch, at_ms)
-    minute = local.hour * 60 + local.minute
-    for start, end in branch.opening[local.weekday()]:
-        if start <= minute < end:
-            return end - minute
-    return None
-
-
 def closed_for_min(branch: Branch, *, at_ms: int) -> int | None:
     """Return how long ago a branch closed for the day; None: it is open, or will be this day."""
     if branch.opening is None:
