@@ -33,7 +33,6 @@ from models.messages.service import MessageService
 _LOOK_S: Final = 1.0
 # How long one ask for messages waits: with some in hand, whose leases may end, and with none.
 _WAIT_S: Final = 10.0
-_IDLE_S: Final = 60.0
 # Who does not take what was sent in this time gets the rest of its messages another time.
 _SLOW_S: Final = 5.0
 _CLOSED: Final = "the consumer's connection ended"
