@@ -20,6 +20,11 @@ _SECURITY: Final = {
     "Session": {"type": "apiKey", "in": "cookie", "name": "session_id"},
 }
 
+# Said of every operation: the connection answers it, before anybody looks which is asked.
+_HEAD_TOO_LARGE: Final = {
+    "description": "The address and the headers are longer than 64 KiB together; no body"
+}
+
 Route = tuple[str, object]
 
 
@@ -121,6 +126,7 @@ def _describe(
             if answer.example is not None:
                 response["content"][answer.media_type]["example"] = answer.example
         described["responses"][str(status)] = response
+    described["responses"].setdefault("431", _HEAD_TOO_LARGE)
     return described
 
 

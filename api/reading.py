@@ -4,12 +4,13 @@ A well-formed request costs one pass of msgspec. Only a malformed one is looked 
 to report all that is wrong with it; there too a few other spellings are understood.
 """
 
+import enum
 import functools
 import itertools
 from collections.abc import Mapping
 from datetime import datetime
 from types import UnionType
-from typing import Any, ClassVar, Final, TypeVar, get_args, get_origin
+from typing import Any, ClassVar, Final, Literal, TypeVar, get_args, get_origin
 
 import msgspec
 from falcon.asgi import Request
@@ -50,7 +51,8 @@ def read_json(raw: bytes, decoder: msgspec.json.Decoder[BodyType]) -> BodyType:
         except ValidationError:
             return _read_carefully(raw, decoder)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise InvalidError({"body": f"not JSON: {error}"}) from None
+        fault = f"not JSON: {error}" if raw.strip() else "Required"
+        raise InvalidError({"body": fault}) from None
     except RecursionError:
         raise InvalidError({"body": "nested too deeply"}) from None
 
@@ -213,8 +215,25 @@ def _fault(value: Any, shape: Any, *, strict: bool, path: str) -> dict[str, str]
         msgspec.convert(value, shape, strict=strict)
     except ValidationError as error:
         reason, _, inner = str(error).partition(" - at `$")
+        if (words := _words_of(shape)) and reason.startswith("Invalid enum value"):
+            reason = f"Expected {words}, got {value!r}"
         return {path + inner.rstrip("`") or "body": reason}
     return {}
+
+
+def _words_of(shape: Any) -> str:
+    """Return which words a field takes, such as `asc` or `desc`; none where it takes others too."""
+    for part in (shape, *get_args(shape)):
+        bare = _bare(part)
+        if get_origin(bare) is Literal:
+            values = get_args(bare)
+        elif isinstance(bare, type) and issubclass(bare, enum.Enum):
+            values = tuple(each.value for each in bare)
+        else:
+            continue
+        *others, last = [f"`{each}`" for each in values]
+        return f"{', '.join(others)} or {last}" if others else last
+    return ""
 
 
 def _is_raw_object(shape: Any) -> bool:

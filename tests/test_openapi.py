@@ -50,6 +50,13 @@ def test_every_reference_leads_somewhere(described: dict[str, Any]) -> None:
     assert names <= set(described["components"]["schemas"])
 
 
+def test_what_the_connection_answers_stands_at_every_operation(described: dict[str, Any]) -> None:
+    operations = [each for methods in described["paths"].values() for each in methods.values()]
+
+    assert len(operations) > 150
+    assert [each["operationId"] for each in operations if "431" not in each["responses"]] == []
+
+
 def test_schema_is_that_of_the_type_that_validates(described: dict[str, Any]) -> None:
     schema = described["components"]["schemas"]["NewMessageBody"]
 

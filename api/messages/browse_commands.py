@@ -49,6 +49,8 @@ def _list(client: httpx.Client, options: argparse.Namespace) -> None:
     told = answer.json()
     for each in told["messages"]:
         print(_line_of(each))
+    if not told["messages"] and told["cursor"] is None:
+        print("none")
     if told["cursor"] is not None:
         print(f"… more with --cursor {told['cursor']}")
 
@@ -87,7 +89,8 @@ def _import(client: httpx.Client, options: argparse.Namespace) -> int:
     except (ClientError, SettingsError) as error:
         print(f"stanchion: {error}", file=sys.stderr)
         unsure = " or more" if isinstance(error, UnreachableError) else ""
-        print(f"stanchion: {done:,}{unsure} are in; go on with --skip {done}", file=sys.stderr)
+        if done > options.skip or unsure:
+            print(f"stanchion: {done:,}{unsure} are in; go on with --skip {done}", file=sys.stderr)
         return _FAULT
     count = done - options.skip
     print(json.dumps({"count": count}) if options.json else f"{count:,} imported")

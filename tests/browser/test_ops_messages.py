@@ -22,11 +22,12 @@ def hall(counters_site: System) -> Iterator[BrowserHall]:
     made.close()
 
 
-def die(hall: BrowserHall, kind: str, error: str) -> str:
+def die(hall: BrowserHall, kind: str, error: str, *, queue: str = "default") -> str:
     """Store a message of a type and let its only attempt fail; returns its id."""
-    new = {"payload": {"to": HOSTILE}, "type": kind, "max_attempts": 1}
+    new = {"payload": {"to": HOSTILE}, "type": kind, "max_attempts": 1, "queue": queue}
     hall.admin.post("/api/queue/message", json=new).raise_for_status()
-    held = hall.admin.get("/api/queue/message", params={"type": kind, "timeout": 0}).json()
+    wish = {"type": kind, "timeout": 0, "queue": queue}
+    held = hall.admin.get("/api/queue/message", params=wish).json()
     hall.admin.post(
         f"/api/queue/message/{held['id']}/nack",
         json={"lock_token": held["lock_token"], "error": error},
@@ -69,6 +70,28 @@ def test_an_admin_finds_what_died_and_lets_it_wait_again(
     assert page.evaluate("async () => (await axe.run()).violations.map((each) => each.id)") == []
     assert page.evaluate("document.documentElement.scrollWidth") == PHONE["width"]
     assert [*visit.errors, *visit.strangers] == []
+
+
+def test_the_notice_of_dead_messages_leads_to_where_most_of_them_are(
+    open_page: OpenPage, counters_site: System, hall: BrowserHall
+) -> None:
+    path = "/api/queue/queues/letters"
+    hall.admin.put(path, json={}).raise_for_status()
+    try:
+        for _ in range(4):
+            die(hall, "letter", "returned to sender", queue="letters")
+        page = open_page("/ops", of=counters_site, viewport=PHONE).page
+        log_in(page, "admin", ADMIN_PASSWORD)
+
+        page.locator(".notices a").filter(has_text="dead").click()
+
+        expect(page.get_by_role("combobox", name="Queue")).to_have_value("letters")
+        title = page.get_by_role("heading", name="Dead messages")
+        expect(title).to_be_focused()
+        expect(title).to_be_in_viewport()
+        expect(page.get_by_role("region", name="Dead messages")).to_contain_text("4")
+    finally:
+        hall.admin.delete(path, params={"force": "true"}).raise_for_status()
 
 
 def test_a_viewer_sees_and_cannot_act(

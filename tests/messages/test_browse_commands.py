@@ -29,11 +29,13 @@ def test_messages_are_listed_and_shown(command: Command, http: httpx.Client, kin
     _, rest, _ = command("messages", "list", "main", "--type", kind, "--cursor", cursor, "--json")
     _, one, _ = command("messages", "show", ids[0])
     code, _, told = command("messages", "show", "msg_0")
+    _, nothing, _ = command("messages", "list", "main", "--type", f"{kind} of none")
 
     assert [line.split()[0] for line in out.splitlines()[:2]] == [ids[2], ids[1]]
     assert [each["id"] for each in json.loads(rest)["messages"]] == [ids[0]]
     assert '{"n": 0}' in one
     assert (code, "msg_0 does not exist" in told) == (1, True)
+    assert nothing == "none\n"
 
 
 @pytest.mark.parametrize("format_", ["ndjson", "csv"])
@@ -69,7 +71,8 @@ def test_import_that_stops_says_where(
     assert "--skip 2" in told
     listed = http.get("/api/queue/main/messages", params={"type": kind})
     assert listed.json()["total"] == 2
-    assert command("messages", "import", "/nowhere")[0] == 1
+    code, _, told = command("messages", "import", "/nowhere")
+    assert (code, "'/nowhere'" in told, "--skip" in told) == (1, True, False)
 
 
 def test_parts_keep_every_message_and_know_its_place() -> None:

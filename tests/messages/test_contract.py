@@ -288,7 +288,7 @@ def test_enqueue_names_every_wrong_field(
     ("content", "reason"),
     [
         (b"{", "not JSON"),
-        (b"", "not JSON"),
+        (b"", "Required"),
         (b'{"payload": {"a": "\x00"}}', "not JSON"),
         (b'{"payload": ' + b'{"a":' * 50_000 + b"1" + b"}" * 50_001, "nested too deeply"),
         (b'{"payload": {}, "type": "\\ud800"}', "not JSON"),
@@ -301,6 +301,13 @@ def test_broken_json_is_refused(http: httpx.Client, content: bytes, reason: str)
 
     assert answer.status_code == 400, answer.text
     assert reason in answer.json()["details"]["body"]
+
+
+def test_a_word_that_is_none_of_those_taken_is_told_them(http: httpx.Client) -> None:
+    answer = http.get("/api/queue/main/messages/export", params={"format": "xml"})
+
+    assert answer.status_code == 400, answer.text
+    assert answer.json()["details"] == {"format": "Expected `ndjson` or `csv`, got 'xml'"}
 
 
 @pytest.mark.parametrize(

@@ -24,7 +24,14 @@ const queue = computed(() => seen.value?.queues.find((each) => each.name === que
 /** Return how long ago a moment was; never less than nothing, whatever the clock of the reader. */
 const age = (iso) => (iso ? span(Math.max(0, Math.round((Date.now() - Date.parse(iso)) / 1_000))) : "–");
 
+let leadsToDead = location.hash === "#dead"; // until the queue that has most of them is chosen
+
 async function lookNow() {
+  if (leadsToDead) {
+    const { queues } = await ask("GET", "/api/queue/queues");
+    queueName.value = withMostDead(queues);
+    leadsToDead = false;
+  }
   const wanted = queueName.value;
   const since = new Date(Date.now() - RATE_MIN * MINUTE_MS).toISOString();
   const [{ queues }, status, { consumers }] = await Promise.all([
@@ -46,6 +53,12 @@ async function lookNow() {
     ),
   );
   if (wanted === queueName.value) seen.value = { queues, status, work: workOf(wanted, consumers), oldest };
+}
+
+/** Return the name of the queue in which most are dead; where none is, of the one that is shown. */
+function withMostDead(queues) {
+  const worst = queues.reduce((one, other) => (other.counts.dead > one.counts.dead ? other : one));
+  return worst.counts.dead ? worst.name : queueName.value;
 }
 
 /** Return what all consumers together did, by type. */

@@ -1,15 +1,25 @@
 // Dead messages: chosen, counted, and only then let wait again.
 
-import { useState } from "preact/hooks";
+import { useEffect, useRef, useState } from "preact/hooks";
 
 import { ask } from "./ask.js";
 import { act, moment, role, say, Table } from "./console_parts.js";
 import { html } from "./html.js";
 import { number, text } from "./texts.js";
 
+let isWanted = location.hash === "#dead"; // an address with this leads here, once
+
 /** The dead of a queue; who may redrive chooses some, sees how many, and confirms just those. */
 export function Redrive({ queue, count }) {
   const [asked, setAsked] = useState(null); // {body, count, confirm, sample}
+  const title = useRef(null);
+
+  useEffect(() => {
+    if (!isWanted) return;
+    isWanted = false;
+    title.current.scrollIntoView();
+    title.current.focus({ preventScroll: true });
+  }, []);
 
   async function preview(event) {
     event.preventDefault();
@@ -30,7 +40,7 @@ export function Redrive({ queue, count }) {
   }
 
   return html`<section aria-labelledby="dead">
-    <h2 id="dead">${text("dead.title")}</h2>
+    <h2 id="dead" tabindex="-1" ref=${title}>${text("dead.title")}</h2>
     <p>${count === 0 ? text("dead.none") : text("dead.count", { n: number(count) })}</p>
     ${role !== "admin"
       ? html`<p class="soft">${text("dead.admins")}</p>`
