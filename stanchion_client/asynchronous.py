@@ -24,7 +24,7 @@ from stanchion_client.facts import (
     QueueStatus,
     Returned,
 )
-from stanchion_client.transport import answer_of, headers_of, patience_for, refusal_of
+from stanchion_client.transport import answer_of, checked, headers_of, patience_for, refusal_of
 from stanchion_client.working import (
     Holding,
     Patience,
@@ -59,7 +59,7 @@ class AsyncClient:
     ) -> None:
         self._timeout_s: Final = timeout_s
         self._http: Final = httpx.AsyncClient(
-            base_url=url,
+            base_url=checked(url),
             headers=headers_of(api_key),
             limits=httpx.Limits(max_connections=connections_max),
         )

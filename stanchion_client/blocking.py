@@ -24,7 +24,7 @@ from stanchion_client.facts import (
     QueueStatus,
     Returned,
 )
-from stanchion_client.transport import answer_of, headers_of, patience_for, refusal_of
+from stanchion_client.transport import answer_of, checked, headers_of, patience_for, refusal_of
 from stanchion_client.working import (
     Holding,
     Patience,
@@ -48,7 +48,7 @@ class Client:
 
     def __init__(self, url: str, *, api_key: str | None = None, timeout_s: float = 10.0) -> None:
         self._timeout_s: Final = timeout_s
-        self._http: Final = httpx.Client(base_url=url, headers=headers_of(api_key))
+        self._http: Final = httpx.Client(base_url=checked(url), headers=headers_of(api_key))
 
     def __enter__(self) -> Self:
         return self

@@ -10,6 +10,13 @@ from stanchion_client.errors import RefusedError, UnreachableError, refusal
 Result = TypeVar("Result")
 
 
+def checked(url: str) -> str:
+    """Return an address of a server; raises ValueError for none, which no waiting would mend."""
+    if not url.lower().startswith(("http://", "https://")):
+        raise ValueError(f"url must begin with http:// or https://, got {url!r}")
+    return url
+
+
 def headers_of(api_key: str | None) -> dict[str, str]:
     """Return the headers of every request."""
     # Some paths read nothing else, so that no page's form reaches them.

@@ -429,3 +429,11 @@ async def test_cancelled_worker_gives_its_message_back(system: System, http: htt
 
     assert again is not None
     assert again.attempt_count == 2
+
+
+@pytest.mark.parametrize("kind", [Client, AsyncClient])
+def test_an_address_that_is_none_is_refused_before_anything_waits_for_it(
+    kind: type[Client | AsyncClient],
+) -> None:
+    with pytest.raises(ValueError, match=r"url must begin with http.*'127\.0\.0\.1:8080'"):
+        kind("127.0.0.1:8080")
