@@ -10,7 +10,7 @@ from falcon.asgi import Request, Response
 from api.auth.callers import actor_of, caller_of
 from api.auth.errors import ForbiddenRoleError
 from api.caller import Proxies
-from api.mail.bodies import MailError, encode
+from api.mail.envelopes import MailError, encode
 from api.mail.outcomes import (
     BULK_ACTIONS,
     BULK_NAMES,

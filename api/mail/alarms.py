@@ -6,7 +6,7 @@ from typing import Final
 from falcon.asgi import Request, Response
 from msgspec import Struct
 
-from api.mail.bodies import encode
+from api.mail.envelopes import MailSuccess, encode
 from api.mail.queue import REFUSALS, USERS, MailResource, Room
 from api.operations import Answer, operation
 from models.clock import iso_utc
@@ -40,11 +40,8 @@ class MailAlarmsData(Struct, frozen=True, kw_only=True):
     thresholds: MailThresholds
 
 
-class MailAlarmsAnswer(Struct, frozen=True, kw_only=True):
+class MailAlarmsAnswer(MailSuccess[MailAlarmsData], frozen=True):
     """What somebody should look at."""
-
-    success: bool = True
-    data: MailAlarmsData
 
 
 class AlarmsResource(MailResource):

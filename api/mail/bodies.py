@@ -1,13 +1,12 @@
 """What mail's resources answer, in the contract's envelope."""
 
-import math
 from collections.abc import Sequence
 from contextlib import suppress
 from typing import Final
 
-import msgspec
 from msgspec import Struct
 
+from api.mail.envelopes import MailPageOf, MailSuccess, encode
 from api.mail.moments import iso_seconds, span
 from api.mail.outcomes import NAMES, result_of
 from models.audit import Entry
@@ -16,18 +15,8 @@ from models.mail.operations import Settled
 from models.mail.rules import Action
 from models.mail.views import Host, HostedMail, MailPage, Totals, Trend
 
-encode: Final = msgspec.json.Encoder().encode
 _NS_PER_MS: Final = 1_000_000
 _SIZES: Final = ("<1KB", "1-10KB", "10-100KB", "100KB-1MB", ">1MB")
-
-
-class MailMeta(Struct, frozen=True):
-    """Which page of how many."""
-
-    page: int
-    per_page: int
-    total: int
-    total_pages: int
 
 
 class MailMessageBody(Struct, frozen=True, kw_only=True):
@@ -61,12 +50,8 @@ class MailQueueData(Struct, frozen=True, kw_only=True):
     oldest_message_age: str
 
 
-class MailQueueAnswer(Struct, frozen=True, kw_only=True):
+class MailQueueAnswer(MailPageOf[MailQueueData], frozen=True):
     """A page of the queue."""
-
-    success: bool = True
-    data: MailQueueData
-    meta: MailMeta
 
 
 class MailCriteria(
@@ -99,12 +84,8 @@ class MailSearchData(Struct, frozen=True):
     criteria: MailCriteria
 
 
-class MailSearchAnswer(Struct, frozen=True, kw_only=True):
+class MailSearchAnswer(MailPageOf[MailSearchData], frozen=True):
     """A page of what a search found."""
-
-    success: bool = True
-    data: MailSearchData
-    meta: MailMeta
 
 
 class MailHealthData(Struct, frozen=True, kw_only=True):
@@ -118,11 +99,8 @@ class MailHealthData(Struct, frozen=True, kw_only=True):
     timestamp: str
 
 
-class MailHealthAnswer(Struct, frozen=True, kw_only=True):
+class MailHealthAnswer(MailSuccess[MailHealthData], frozen=True):
     """How the queues are."""
-
-    success: bool = True
-    data: MailHealthData
 
 
 class MailStatisticsData(Struct, frozen=True, kw_only=True):
@@ -139,11 +117,8 @@ class MailStatisticsData(Struct, frozen=True, kw_only=True):
     size_distribution: dict[str, int]
 
 
-class MailStatisticsAnswer(Struct, frozen=True, kw_only=True):
+class MailStatisticsAnswer(MailSuccess[MailStatisticsData], frozen=True):
     """What the queues hold."""
-
-    success: bool = True
-    data: MailStatisticsData
 
 
 class MailEnvelopeBody(Struct, frozen=True, kw_only=True):
@@ -197,11 +172,8 @@ class MailHistoryData(Struct, frozen=True):
     history: list[MailAuditBody]
 
 
-class MailHistoryAnswer(Struct, frozen=True, kw_only=True):
+class MailHistoryAnswer(MailSuccess[MailHistoryData], frozen=True):
     """What was done to a message."""
-
-    success: bool = True
-    data: MailHistoryData
 
 
 class MailHostBody(Struct, frozen=True, kw_only=True):
@@ -220,18 +192,8 @@ class MailHostsData(Struct, frozen=True):
     hosts: list[MailHostBody]
 
 
-class MailHostsAnswer(Struct, frozen=True, kw_only=True):
+class MailHostsAnswer(MailSuccess[MailHostsData], frozen=True):
     """All mail hosts."""
-
-    success: bool = True
-    data: MailHostsData
-
-
-class MailError(Struct, frozen=True, kw_only=True):
-    """A refusal; `data` names the fields that are wrong."""
-
-    success: bool = False
-    error: str
 
 
 def message_body(hosted: HostedMail, *, now_ms: int) -> MailMessageBody:
@@ -255,11 +217,6 @@ def message_body(hosted: HostedMail, *, now_ms: int) -> MailMessageBody:
         next_retry=_iso_or_none(hosted.next_at_ms),
         last_error=mail.last_error or None,
     )
-
-
-def meta(page: MailPage, number: int, per_page: int) -> MailMeta:
-    """Return which page of how many it is."""
-    return MailMeta(number, per_page, page.total, math.ceil(page.total / per_page))
 
 
 def queue_data(page: MailPage, *, now_ms: int) -> MailQueueData:

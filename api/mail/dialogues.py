@@ -6,7 +6,7 @@ from typing import Final
 from falcon.asgi import Request, Response
 from msgspec import Struct
 
-from api.mail.bodies import MailError, encode
+from api.mail.envelopes import MailError, MailSuccess, encode
 from api.mail.outcomes import EVENT_NAMES
 from api.mail.queries import MailHostQuery
 from api.mail.queue import INVALID, NO_MESSAGE, REFUSALS, USERS
@@ -25,11 +25,8 @@ class MailDialogueData(Struct, frozen=True, kw_only=True):
     is_over: bool
 
 
-class MailDialogueAnswer(Struct, frozen=True, kw_only=True):
+class MailDialogueAnswer(MailSuccess[MailDialogueData], frozen=True):
     """A dialogue."""
-
-    success: bool = True
-    data: MailDialogueData
 
 
 class DialogueResource:

@@ -8,7 +8,7 @@ from falcon.asgi import Request, Response
 
 from api.auth.callers import actor_of
 from api.caller import Proxies
-from api.mail.bodies import MailError
+from api.mail.envelopes import MailError
 from api.mail.queue import REFUSALS, USERS
 from api.operations import Answer, operation
 from models.mail.service import MailService

@@ -9,7 +9,8 @@ from falcon.asgi import Request, Response
 from msgspec import Struct
 
 from api.auth.callers import caller_of
-from api.mail.bodies import MailDetailsData, MailError, details_data, encode
+from api.mail.bodies import MailDetailsData, details_data
+from api.mail.envelopes import MailError, MailSuccess, encode
 from api.mail.queries import MailHostQuery
 from api.mail.queue import INVALID, NO_MESSAGE, REFUSALS, USERS
 from api.mail.trace_bodies import MailAttemptBody, attempt_body, described
@@ -52,11 +53,8 @@ class MailWholeData(MailDetailsData, frozen=True, kw_only=True):
     delivery_attempts: Sequence[MailAttemptBody]
 
 
-class MailWholeAnswer(Struct, frozen=True, kw_only=True):
+class MailWholeAnswer(MailSuccess[MailWholeData], frozen=True):
     """One message in full."""
-
-    success: bool = True
-    data: MailWholeData
 
 
 class MailHeaderBody(Struct, frozen=True, kw_only=True):
@@ -79,11 +77,8 @@ class MailContentData(Struct, frozen=True, kw_only=True):
     message_log: str
 
 
-class MailContentAnswer(Struct, frozen=True, kw_only=True):
+class MailContentAnswer(MailSuccess[MailContentData], frozen=True):
     """What a message says."""
-
-    success: bool = True
-    data: MailContentData
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,17 +2,16 @@
 
 import csv
 import io
-import math
 from collections.abc import Iterable, Sequence
 from typing import Final
 
 from msgspec import UNSET, Struct, UnsetType
 
-from api.mail.bodies import MailMeta
+from api.mail.envelopes import MailPageOf, MailSuccess
 from api.mail.log_queries import MailLogCriteria
 from models.clock import iso_utc
 from models.mail.log_lines import STATUSES, Event
-from models.mail.log_views import Aggregations, Kept, LoggedLine, LogPage, LogSource
+from models.mail.log_views import Aggregations, Kept, LoggedLine, LogSource
 
 # Who is silent for longer is taken to be down.
 _SILENT_MS_MAX: Final = 60_000
@@ -71,12 +70,8 @@ class MailLogData(Struct, frozen=True, kw_only=True, omit_defaults=True):
     criteria: MailLogCriteria | None = None
 
 
-class MailLogAnswer(Struct, frozen=True, kw_only=True):
+class MailLogAnswer(MailPageOf[MailLogData], frozen=True):
     """A page of lines."""
-
-    success: bool = True
-    data: MailLogData
-    meta: MailMeta
 
 
 class MailTailData(Struct, frozen=True, kw_only=True):
@@ -88,11 +83,8 @@ class MailTailData(Struct, frozen=True, kw_only=True):
     filters: dict[str, str]
 
 
-class MailTailAnswer(Struct, frozen=True, kw_only=True):
+class MailTailAnswer(MailSuccess[MailTailData], frozen=True):
     """The newest lines."""
-
-    success: bool = True
-    data: MailTailData
 
 
 class MailExportData(Struct, frozen=True, kw_only=True):
@@ -105,11 +97,8 @@ class MailExportData(Struct, frozen=True, kw_only=True):
     search_time: str
 
 
-class MailExportAnswer(Struct, frozen=True, kw_only=True):
+class MailExportAnswer(MailSuccess[MailExportData], frozen=True):
     """Lines to take away."""
-
-    success: bool = True
-    data: MailExportData
 
 
 class MailPeriodBody(Struct, frozen=True, kw_only=True):
@@ -128,11 +117,8 @@ class MailLogStatistics(Struct, frozen=True, kw_only=True):
     by_event: dict[str, int]
 
 
-class MailLogStatisticsAnswer(Struct, frozen=True, kw_only=True):
+class MailLogStatisticsAnswer(MailSuccess[MailLogStatistics], frozen=True):
     """How many lines there are of each kind."""
-
-    success: bool = True
-    data: MailLogStatistics
 
 
 class MailLogSourceBody(Struct, frozen=True, kw_only=True):
@@ -153,11 +139,8 @@ class MailLogService(Struct, frozen=True, kw_only=True):
     hosts: list[MailLogSourceBody]
 
 
-class MailLogServiceAnswer(Struct, frozen=True, kw_only=True):
+class MailLogServiceAnswer(MailSuccess[MailLogService], frozen=True):
     """Whether all logs are read."""
-
-    success: bool = True
-    data: MailLogService
 
 
 class MailLogHistoryData(Struct, frozen=True):
@@ -167,11 +150,8 @@ class MailLogHistoryData(Struct, frozen=True):
     history: list[MailLogEntry]
 
 
-class MailLogHistoryAnswer(Struct, frozen=True, kw_only=True):
+class MailLogHistoryAnswer(MailSuccess[MailLogHistoryData], frozen=True):
     """What the logs say of a message."""
-
-    success: bool = True
-    data: MailLogHistoryData
 
 
 class MailSimilarData(Struct, frozen=True):
@@ -182,11 +162,8 @@ class MailSimilarData(Struct, frozen=True):
     count: int
 
 
-class MailSimilarAnswer(Struct, frozen=True, kw_only=True):
+class MailSimilarAnswer(MailSuccess[MailSimilarData], frozen=True):
     """Other messages of the same sender."""
-
-    success: bool = True
-    data: MailSimilarData
 
 
 class MailTriggered(Struct, frozen=True, kw_only=True):
@@ -198,11 +175,8 @@ class MailTriggered(Struct, frozen=True, kw_only=True):
     updated: int
 
 
-class MailTriggeredAnswer(Struct, frozen=True, kw_only=True):
+class MailTriggeredAnswer(MailSuccess[MailTriggered], frozen=True):
     """That the logs were put together anew."""
-
-    success: bool = True
-    data: MailTriggered
 
 
 def entry(logged: LoggedLine) -> MailLogEntry:
@@ -232,11 +206,6 @@ def entry(logged: LoggedLine) -> MailLogEntry:
 def entries(found: Iterable[LoggedLine]) -> list[MailLogEntry]:
     """Return lines as a list shows them."""
     return [entry(each) for each in found]
-
-
-def log_meta(page: LogPage, number: int, per_page: int) -> MailMeta:
-    """Return which page of how many it is."""
-    return MailMeta(number, per_page, page.total, math.ceil(page.total / per_page))
 
 
 def aggregations(found: Aggregations) -> MailLogAggregations:

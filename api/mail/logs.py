@@ -8,7 +8,7 @@ from typing import Final
 from falcon.asgi import Request, Response
 
 from api.mail import log_bodies as bodies
-from api.mail.bodies import encode
+from api.mail.envelopes import encode, meta
 from api.mail.log_queries import (
     MailCorrelationBody,
     MailExportQuery,
@@ -78,7 +78,7 @@ class LogsResource(LogResource):
                     search_time=_took(began_ns),
                     aggregations=bodies.aggregations(found.aggregations),
                 ),
-                meta=bodies.log_meta(found, page, per_page),
+                meta=meta(found.total, page, per_page),
             )
         )
 
@@ -116,7 +116,7 @@ class LogSearchResource(LogResource):
                     aggregations=bodies.aggregations(found.aggregations),
                     criteria=body.criteria,
                 ),
-                meta=bodies.log_meta(found, page, per_page),
+                meta=meta(found.total, page, per_page),
             )
         )
 

@@ -9,7 +9,8 @@ from msgspec import Meta, Struct
 
 from api.auth.callers import actor_of
 from api.mail.acting import ActingResource, ActingRoom, check_may
-from api.mail.bodies import MailCriteria, MailError, MailMessageBody, encode, message_body
+from api.mail.bodies import MailCriteria, MailMessageBody, message_body
+from api.mail.envelopes import MailError, MailSuccess, encode
 from api.mail.outcomes import BULK_ACTIONS, MailOperationAnswer, operation_answer
 from api.mail.queries import criteria_filter
 from api.mail.queue import INVALID, REFUSALS, USERS
@@ -40,11 +41,8 @@ class MailPreviewData(Struct, frozen=True, kw_only=True):
     confirm: str
 
 
-class MailPreviewAnswer(Struct, frozen=True, kw_only=True):
+class MailPreviewAnswer(MailSuccess[MailPreviewData], frozen=True):
     """What would be done."""
-
-    success: bool = True
-    data: MailPreviewData
 
 
 class MatchingResource(ActingResource):

@@ -2,6 +2,7 @@
 
 from msgspec import Struct
 
+from api.mail.envelopes import MailSuccess
 from api.reading import Body
 from models.clock import iso_utc
 from models.mail.notes import Note, Tag
@@ -45,11 +46,8 @@ class MailTagBody(Struct, frozen=True, kw_only=True):
     created_at: str
 
 
-class MailNoteAnswer(Struct, frozen=True, kw_only=True):
+class MailNoteAnswer(MailSuccess[MailNoteBody], frozen=True):
     """A note."""
-
-    success: bool = True
-    data: MailNoteBody
 
 
 class MailNotesData(Struct, frozen=True):
@@ -59,18 +57,12 @@ class MailNotesData(Struct, frozen=True):
     notes: list[MailNoteBody]
 
 
-class MailNotesAnswer(Struct, frozen=True, kw_only=True):
+class MailNotesAnswer(MailSuccess[MailNotesData], frozen=True):
     """The notes of a message."""
 
-    success: bool = True
-    data: MailNotesData
 
-
-class MailTagAnswer(Struct, frozen=True, kw_only=True):
+class MailTagAnswer(MailSuccess[MailTagBody], frozen=True):
     """A tag."""
-
-    success: bool = True
-    data: MailTagBody
 
 
 class MailTagsData(Struct, frozen=True):
@@ -80,11 +72,8 @@ class MailTagsData(Struct, frozen=True):
     tags: list[MailTagBody]
 
 
-class MailTagsAnswer(Struct, frozen=True, kw_only=True):
+class MailTagsAnswer(MailSuccess[MailTagsData], frozen=True):
     """The tags of a message."""
-
-    success: bool = True
-    data: MailTagsData
 
 
 class MailTagCount(Struct, frozen=True):
@@ -100,11 +89,8 @@ class MailPopularData(Struct, frozen=True):
     tags: list[MailTagCount]
 
 
-class MailPopularAnswer(Struct, frozen=True, kw_only=True):
+class MailPopularAnswer(MailSuccess[MailPopularData], frozen=True):
     """The tags that most messages have."""
-
-    success: bool = True
-    data: MailPopularData
 
 
 class MailSaid(Struct, frozen=True):
@@ -113,11 +99,8 @@ class MailSaid(Struct, frozen=True):
     message: str
 
 
-class MailSaidAnswer(Struct, frozen=True, kw_only=True):
+class MailSaidAnswer(MailSuccess[MailSaid], frozen=True):
     """That something was done."""
-
-    success: bool = True
-    data: MailSaid
 
 
 def note_body(note: Note) -> MailNoteBody:

@@ -9,7 +9,7 @@ from msgspec import Meta, Struct
 
 from api.auth.callers import caller_of
 from api.mail import note_bodies as bodies
-from api.mail.bodies import MailError, encode
+from api.mail.envelopes import MailError, encode
 from api.mail.queue import INVALID, NO_MESSAGE, REFUSALS, USERS
 from api.operations import Answer, operation
 from models.errors import InvalidError

@@ -6,7 +6,7 @@ from typing import Annotated, Final, Literal
 from falcon.asgi import Request, Response
 from msgspec import Meta, Struct
 
-from api.mail.bodies import encode
+from api.mail.envelopes import MailSuccess, encode
 from api.mail.moments import iso_seconds
 from api.mail.queries import MailListQuery
 from api.mail.queue import INVALID, REFUSALS, USERS, MailResource
@@ -46,11 +46,8 @@ class MailGroupsData(Struct, frozen=True, kw_only=True):
     groups: Sequence[MailGroupBody]
 
 
-class MailGroupsAnswer(Struct, frozen=True, kw_only=True):
+class MailGroupsAnswer(MailSuccess[MailGroupsData], frozen=True):
     """Groups of messages."""
-
-    success: bool = True
-    data: MailGroupsData
 
 
 class MailSampleBody(Struct, frozen=True, kw_only=True):
@@ -70,11 +67,8 @@ class MailTrendData(Struct, frozen=True, kw_only=True):
     samples: Sequence[MailSampleBody]
 
 
-class MailTrendAnswer(Struct, frozen=True, kw_only=True):
+class MailTrendAnswer(MailSuccess[MailTrendData], frozen=True):
     """How the queues went."""
-
-    success: bool = True
-    data: MailTrendData
 
 
 class GroupsResource(MailResource):

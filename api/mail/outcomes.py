@@ -4,6 +4,7 @@ from typing import Final
 
 from msgspec import Struct
 
+from api.mail.envelopes import MailSuccess
 from models.clock import iso_utc
 from models.mail.operations import Report, Settled
 from models.mail.rules import GOOD, Action, Result
@@ -70,11 +71,8 @@ class MailResult(Struct, frozen=True, kw_only=True, omit_defaults=True):
     host: str = ""  # where many hosts were asked at once
 
 
-class MailResultAnswer(Struct, frozen=True, kw_only=True):
+class MailResultAnswer(MailSuccess[MailResult], frozen=True):
     """What came of the message; `data` is a list of them for many."""
-
-    success: bool = True
-    data: MailResult
 
 
 class MailFailure(Struct, frozen=True, kw_only=True):
@@ -95,11 +93,8 @@ class MailBulkResult(Struct, frozen=True, kw_only=True):
     results: list[MailResult]
 
 
-class MailBulkAnswer(Struct, frozen=True, kw_only=True):
+class MailBulkAnswer(MailSuccess[MailBulkResult], frozen=True):
     """What came of many messages."""
-
-    success: bool = True
-    data: MailBulkResult
 
 
 class MailOperation(Struct, frozen=True, kw_only=True):
@@ -119,11 +114,8 @@ class MailOperation(Struct, frozen=True, kw_only=True):
     results: list[MailResult]
 
 
-class MailOperationAnswer(Struct, frozen=True, kw_only=True):
+class MailOperationAnswer(MailSuccess[MailOperation], frozen=True):
     """An operation."""
-
-    success: bool = True
-    data: MailOperation
 
 
 def result_of(message_id: str, settled: Settled, action: Action, *, host: str = "") -> MailResult:

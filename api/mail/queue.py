@@ -7,7 +7,7 @@ from typing import Final
 from falcon.asgi import Request, Response
 
 from api.mail import bodies
-from api.mail.bodies import MailError
+from api.mail.envelopes import MailError, encode, meta
 from api.mail.queries import (
     MailHistoryQuery,
     MailListQuery,
@@ -74,10 +74,10 @@ class QueueResource(MailResource):
         """Return a page of the messages of all hosts, with what all queues hold."""
         now_ms = self._now_ms()
         found = await self._page(query.filter(now_ms=now_ms), query)
-        resp.data = bodies.encode(
+        resp.data = encode(
             bodies.MailQueueAnswer(
                 data=bodies.queue_data(found, now_ms=now_ms),
-                meta=bodies.meta(found, *page_of(query)),
+                meta=meta(found.total, *page_of(query)),
             )
         )
 
@@ -101,10 +101,10 @@ class SearchResource(MailResource):
         now_ms = self._now_ms()
         found = await self._page(criteria_filter(body.criteria, now_ms=now_ms), body)
         messages = [bodies.message_body(each, now_ms=now_ms) for each in found.mails]
-        resp.data = bodies.encode(
+        resp.data = encode(
             bodies.MailSearchAnswer(
                 data=bodies.MailSearchData(messages, body.criteria),
-                meta=bodies.meta(found, *page_of(body)),
+                meta=meta(found.total, *page_of(body)),
             )
         )
 
@@ -122,7 +122,7 @@ class HealthResource(MailResource):
         now_ms = self._now_ms()
         totals = await self._service.totals()
         trend = await self._service.trend(now_ms=now_ms)
-        resp.data = bodies.encode(
+        resp.data = encode(
             bodies.MailHealthAnswer(data=bodies.health_data(totals, trend, now_ms=now_ms))
         )
 
@@ -142,7 +142,7 @@ class StatisticsResource(MailResource):
         """Return how many messages there are by status and by size."""
         now_ms = self._now_ms()
         totals, sizes = await self._service.totals(), await self._service.sizes()
-        resp.data = bodies.encode(
+        resp.data = encode(
             bodies.MailStatisticsAnswer(data=bodies.statistics_data(totals, sizes, now_ms=now_ms))
         )
 
@@ -167,7 +167,7 @@ class HistoryResource(MailResource):
         """Return what people did to a message through this server; it may be gone since."""
         deeds = await self._service.history(message_id, count=query.limit)
         history = [bodies.audit_body(each.entry, each.settled) for each in deeds]
-        resp.data = bodies.encode(
+        resp.data = encode(
             bodies.MailHistoryAnswer(data=bodies.MailHistoryData(message_id, history))
         )
 
@@ -184,4 +184,4 @@ class HostsResource(MailResource):
         """Return the hosts whose Exim is watched, and whether they show life."""
         now_ms = self._now_ms()
         hosts = [bodies.host_body(each, now_ms=now_ms) for each in await self._service.hosts()]
-        resp.data = bodies.encode(bodies.MailHostsAnswer(data=bodies.MailHostsData(hosts)))
+        resp.data = encode(bodies.MailHostsAnswer(data=bodies.MailHostsData(hosts)))

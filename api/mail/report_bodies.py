@@ -5,6 +5,7 @@ from typing import Final
 
 from msgspec import UNSET, Struct, UnsetType
 
+from api.mail.envelopes import MailSuccess
 from api.mail.log_bodies import (
     MailLogService,
     MailLogStatistics,
@@ -62,11 +63,8 @@ class MailDeliverability(Struct, frozen=True, kw_only=True):
     top_failure_reasons: list[MailReason]
 
 
-class MailDeliverabilityAnswer(Struct, frozen=True, kw_only=True):
+class MailDeliverabilityAnswer(MailSuccess[MailDeliverability], frozen=True):
     """What came of attempts."""
-
-    success: bool = True
-    data: MailDeliverability
 
 
 class MailPoint(Struct, frozen=True):
@@ -87,11 +85,8 @@ class MailVolume(Struct, frozen=True, kw_only=True):
     time_series: list[MailPoint]
 
 
-class MailVolumeAnswer(Struct, frozen=True, kw_only=True):
+class MailVolumeAnswer(MailSuccess[MailVolume], frozen=True):
     """How many messages came, step by step."""
-
-    success: bool = True
-    data: MailVolume
 
 
 class MailFailureCategory(Struct, frozen=True):
@@ -121,11 +116,8 @@ class MailFailures(Struct, frozen=True, kw_only=True):
     top_failure_reasons: list[MailReason]
 
 
-class MailFailuresAnswer(Struct, frozen=True, kw_only=True):
+class MailFailuresAnswer(MailSuccess[MailFailures], frozen=True):
     """What failed, and how."""
-
-    success: bool = True
-    data: MailFailures
 
 
 class MailSenderStat(Struct, frozen=True, kw_only=True):
@@ -144,11 +136,8 @@ class MailTopSenders(Struct, frozen=True, kw_only=True):
     top_senders: list[MailSenderStat]
 
 
-class MailTopSendersAnswer(Struct, frozen=True, kw_only=True):
+class MailTopSendersAnswer(MailSuccess[MailTopSenders], frozen=True):
     """Who sent most."""
-
-    success: bool = True
-    data: MailTopSenders
 
 
 class MailRecipientStat(Struct, frozen=True, kw_only=True):
@@ -167,11 +156,8 @@ class MailTopRecipients(Struct, frozen=True, kw_only=True):
     top_recipients: list[MailRecipientStat]
 
 
-class MailTopRecipientsAnswer(Struct, frozen=True, kw_only=True):
+class MailTopRecipientsAnswer(MailSuccess[MailTopRecipients], frozen=True):
     """For whom most was."""
-
-    success: bool = True
-    data: MailTopRecipients
 
 
 class MailDomainStat(Struct, frozen=True, kw_only=True):
@@ -193,11 +179,8 @@ class MailDomains(Struct, frozen=True, kw_only=True):
     recipient_domains: list[MailDomainStat] | UnsetType = UNSET
 
 
-class MailDomainsAnswer(Struct, frozen=True, kw_only=True):
+class MailDomainsAnswer(MailSuccess[MailDomains], frozen=True):
     """Domains by how much they send or get."""
-
-    success: bool = True
-    data: MailDomains
 
 
 class MailWeek(Struct, frozen=True, kw_only=True):
@@ -210,11 +193,8 @@ class MailWeek(Struct, frozen=True, kw_only=True):
     deferred: list[int]
 
 
-class MailWeekAnswer(Struct, frozen=True, kw_only=True):
+class MailWeekAnswer(MailSuccess[MailWeek], frozen=True):
     """Days, and what happened on each."""
-
-    success: bool = True
-    data: MailWeek
 
 
 class MailQueueMetrics(Struct, frozen=True, kw_only=True):
@@ -266,11 +246,8 @@ class MailDashboard(Struct, frozen=True, kw_only=True):
     summary: MailDashboardSummary
 
 
-class MailDashboardAnswer(Struct, frozen=True, kw_only=True):
+class MailDashboardAnswer(MailSuccess[MailDashboard], frozen=True):
     """What a person looks at first."""
-
-    success: bool = True
-    data: MailDashboard
 
 
 def deliverability(found: Outcomes, period: MailPeriodBody) -> MailDeliverability:

@@ -8,7 +8,7 @@ from falcon.asgi import Request, Response
 from msgspec.structs import replace
 
 from api.mail import report_bodies as bodies
-from api.mail.bodies import encode
+from api.mail.envelopes import encode
 from api.mail.log_bodies import period
 from api.mail.log_queries import (
     MailDomainsQuery,

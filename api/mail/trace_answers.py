@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from msgspec import Struct
 
+from api.mail.envelopes import MailSuccess
 from api.mail.log_bodies import MailLogEntry
 from api.mail.note_bodies import MailNoteBody, MailTagBody
 from api.mail.trace_bodies import (
@@ -24,18 +25,12 @@ from models.clock import iso_utc
 from models.mail.traces import RecipientTrace, Trace
 
 
-class MailTraceAnswer(Struct, frozen=True, kw_only=True):
+class MailTraceAnswer(MailSuccess[MailTraceBody], frozen=True):
     """Everything about a message."""
 
-    success: bool = True
-    data: MailTraceBody
 
-
-class MailDeliveryTraceAnswer(Struct, frozen=True, kw_only=True):
+class MailDeliveryTraceAnswer(MailSuccess[MailDeliveryTrace], frozen=True):
     """How the deliveries of a message went."""
-
-    success: bool = True
-    data: MailDeliveryTrace
 
 
 class MailCorrelationData(Struct, frozen=True):
@@ -45,11 +40,8 @@ class MailCorrelationData(Struct, frozen=True):
     correlation: MailCorrelation
 
 
-class MailCorrelationAnswer(Struct, frozen=True, kw_only=True):
+class MailCorrelationAnswer(MailSuccess[MailCorrelationData], frozen=True):
     """What belongs to a message."""
-
-    success: bool = True
-    data: MailCorrelationData
 
 
 class MailTimelineData(Struct, frozen=True, kw_only=True):
@@ -61,11 +53,8 @@ class MailTimelineData(Struct, frozen=True, kw_only=True):
     generated_at: str
 
 
-class MailTimelineAnswer(Struct, frozen=True, kw_only=True):
+class MailTimelineAnswer(MailSuccess[MailTimelineData], frozen=True):
     """What happened to a message."""
-
-    success: bool = True
-    data: MailTimelineData
 
 
 class MailThread(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -89,11 +78,8 @@ class MailThreadsData(Struct, frozen=True, kw_only=True):
     correlated_incidents: list[str]
 
 
-class MailThreadsAnswer(Struct, frozen=True, kw_only=True):
+class MailThreadsAnswer(MailSuccess[MailThreadsData], frozen=True):
     """What happened to a message, by recipients."""
-
-    success: bool = True
-    data: MailThreadsData
 
 
 class MailRetryQueueInfo(Struct, frozen=True, kw_only=True):
@@ -115,11 +101,8 @@ class MailRetriesData(Struct, frozen=True, kw_only=True):
     generated_at: str
 
 
-class MailRetriesAnswer(Struct, frozen=True, kw_only=True):
+class MailRetriesAnswer(MailSuccess[MailRetriesData], frozen=True):
     """When a message is tried again."""
-
-    success: bool = True
-    data: MailRetriesData
 
 
 class MailRecipientStats(Struct, frozen=True, kw_only=True):
@@ -156,11 +139,8 @@ class MailDeliveryStats(Struct, frozen=True, kw_only=True):
     retry_stats: MailRetryStats
 
 
-class MailDeliveryStatsAnswer(Struct, frozen=True, kw_only=True):
+class MailDeliveryStatsAnswer(MailSuccess[MailDeliveryStats], frozen=True):
     """The deliveries of a message in numbers."""
-
-    success: bool = True
-    data: MailDeliveryStats
 
 
 class MailRecipientHistory(Struct, frozen=True, kw_only=True):
@@ -173,11 +153,8 @@ class MailRecipientHistory(Struct, frozen=True, kw_only=True):
     retry_schedule: list[MailRetryBody]
 
 
-class MailRecipientHistoryAnswer(Struct, frozen=True, kw_only=True):
+class MailRecipientHistoryAnswer(MailSuccess[MailRecipientHistory], frozen=True):
     """How it went for one recipient."""
-
-    success: bool = True
-    data: MailRecipientHistory
 
 
 class MailAttemptData(Struct, frozen=True, kw_only=True):
@@ -187,11 +164,8 @@ class MailAttemptData(Struct, frozen=True, kw_only=True):
     related_logs: list[MailLogEntry]
 
 
-class MailAttemptAnswer(Struct, frozen=True, kw_only=True):
+class MailAttemptAnswer(MailSuccess[MailAttemptData], frozen=True):
     """An attempt."""
-
-    success: bool = True
-    data: MailAttemptData
 
 
 def threads(trace: Trace, deeds: Sequence[Entry]) -> list[MailThread]:

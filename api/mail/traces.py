@@ -7,7 +7,8 @@ from msgspec import Meta, Struct
 
 from api.mail import trace_answers as answers
 from api.mail import trace_bodies as bodies
-from api.mail.bodies import details_data, encode
+from api.mail.bodies import details_data
+from api.mail.envelopes import encode
 from api.mail.log_bodies import entries
 from api.mail.logs import LogResource, LogRoom
 from api.mail.note_bodies import note_body, tag_body
