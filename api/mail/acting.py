@@ -25,7 +25,7 @@ from api.mail.outcomes import (
     result_of,
 )
 from api.mail.queries import MailHostQuery
-from api.mail.queue import INVALID, NO_MESSAGE, REFUSALS, USERS
+from api.mail.resources import INVALID, NO_MESSAGE, REFUSALS, USERS
 from api.operations import Answer, operation
 from api.reading import Body
 from models.errors import InvalidError
@@ -78,7 +78,7 @@ _BULK_ANSWERS: Final = {
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ActingRoom:
+class ActingGround:
     """What resources that act stand on."""
 
     acts: Acts
@@ -93,9 +93,9 @@ class ActingRoom:
 class ActingResource:
     """A resource that acts on messages."""
 
-    def __init__(self, room: ActingRoom) -> None:
-        self.body_bytes_max = room.body_bytes_max
-        self._room: Final = room
+    def __init__(self, ground: ActingGround) -> None:
+        self.body_bytes_max = ground.body_bytes_max
+        self._ground: Final = ground
 
     async def _one(
         self,
@@ -119,8 +119,8 @@ class ActingResource:
         if settled.outcome.result is Result.REFUSED:
             raise InvalidError({"addresses": settled.outcome.said})
         if result.success:
-            now_ms = self._room.now_ms()
-            self._room.tell(facts.acted(EVENT_NAMES[action], message_id, now_ms=now_ms))
+            now_ms = self._ground.now_ms()
+            self._ground.tell(facts.acted(EVENT_NAMES[action], message_id, now_ms=now_ms))
             resp.data = encode(MailResultAnswer(data=result))
         else:
             resp.status = HTTPStatus.INTERNAL_SERVER_ERROR
@@ -137,8 +137,8 @@ class ActingResource:
         audited = f"queue_bulk_{BULK_NAMES[action]}"
         if not message_ids:
             raise InvalidError({"message_ids": "message_ids is required"})
-        if len(message_ids) > self._room.ids_max:
-            many = f"message_ids has too many items (max {self._room.ids_max})"
+        if len(message_ids) > self._ground.ids_max:
+            many = f"message_ids has too many items (max {self._ground.ids_max})"
             raise InvalidError({"message_ids": many})
         report = await self._do(req, action, message_ids, host, audited=audited)
         outcomes = report.outcomes
@@ -153,8 +153,8 @@ class ActingResource:
         )
         if good:
             named = [each.message_id for each in results]
-            now_ms = self._room.now_ms()
-            self._room.tell(facts.acted_on_many(done.operation, named, done, now_ms=now_ms))
+            now_ms = self._ground.now_ms()
+            self._ground.tell(facts.acted_on_many(done.operation, named, done, now_ms=now_ms))
         resp.data = encode(MailBulkAnswer(data=done))
 
     async def _do(
@@ -167,18 +167,18 @@ class ActingResource:
         audited: str,
         addresses: Sequence[str] = (),
     ) -> Report:
-        room = self._room
-        report = await room.acts.act(
+        ground = self._ground
+        report = await ground.acts.act(
             action,
             message_ids,
-            actor_of(req, room.proxies),
+            actor_of(req, ground.proxies),
             audited=audited,
             addresses=addresses,
             host=host,
-            expires_ms=int(room.answer_s * 1000),
-            now_ms=room.now_ms(),
+            expires_ms=int(ground.answer_s * 1000),
+            now_ms=ground.now_ms(),
         )
-        return await room.acts.finish(report, timeout_s=room.answer_s, now_ms=room.now_ms)
+        return await ground.acts.finish(report, timeout_s=ground.answer_s, now_ms=ground.now_ms)
 
     async def _body(
         self, req: Request, resp: Response, action: Action, body: MailActionBody
@@ -194,8 +194,8 @@ class ActingResource:
 class ActionResource(ActingResource):
     """`/api/v1/queue/actions/{action}`."""
 
-    def __init__(self, room: ActingRoom, action: Action) -> None:
-        super().__init__(room)
+    def __init__(self, ground: ActingGround, action: Action) -> None:
+        super().__init__(ground)
         self._action: Final = action
 
     @operation(
@@ -255,8 +255,8 @@ class BulkResource(ActingResource):
 class OneActionResource(ActingResource):
     """`/api/v1/queue/{message_id}/{action}`."""
 
-    def __init__(self, room: ActingRoom, action: Action) -> None:
-        super().__init__(room)
+    def __init__(self, ground: ActingGround, action: Action) -> None:
+        super().__init__(ground)
         self._action: Final = action
 
     @operation(
@@ -297,7 +297,7 @@ class OperationResource(ActingResource):
     )
     async def on_get(self, _req: Request, resp: Response, operation_id: str) -> None:
         """Return how far an operation is, and what came of its messages so far."""
-        resp.data = encode(operation_answer(await self._room.acts.report(operation_id)))
+        resp.data = encode(operation_answer(await self._ground.acts.report(operation_id)))
 
 
 class CancelResource(ActingResource):
@@ -314,5 +314,5 @@ class CancelResource(ActingResource):
     )
     async def on_post(self, _req: Request, resp: Response, operation_id: str) -> None:
         """Call off what has not been sent to a host; what a host has begun is finished."""
-        report = await self._room.acts.cancel(operation_id, now_ms=self._room.now_ms())
+        report = await self._ground.acts.cancel(operation_id, now_ms=self._ground.now_ms())
         resp.data = encode(operation_answer(report))

@@ -1,16 +1,17 @@
 """What somebody should look at: alarms that last, and above what they are raised."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Final
 
 from falcon.asgi import Request, Response
 from msgspec import Struct
 
 from api.mail.envelopes import MailSuccess, encode
-from api.mail.queue import REFUSALS, USERS, MailResource, Room
-from api.operations import Answer, operation
+from api.mail.resources import USERS, Ground, MailResource, answered
+from api.operations import operation
 from models.clock import iso_utc
-from models.mail.alarms import Alarm, AlarmKind
+from models.mail.alarms import Alarm
+from models.mail.service import MailService
 
 
 class MailAlarmBody(Struct, frozen=True, kw_only=True):
@@ -44,21 +45,16 @@ class MailAlarmsAnswer(MailSuccess[MailAlarmsData], frozen=True):
     """What somebody should look at."""
 
 
-class AlarmsResource(MailResource):
+class AlarmsResource(MailResource[MailService]):
     """`/api/v1/queue/alarms`."""
 
-    def __init__(self, room: Room, thresholds: Mapping[AlarmKind, int]) -> None:
-        super().__init__(room)
-        self._thresholds: Final = MailThresholds(
-            messages=thresholds[AlarmKind.MESSAGES],
-            frozen=thresholds[AlarmKind.FROZEN],
-            age=thresholds[AlarmKind.AGE],
-            silence=thresholds[AlarmKind.SILENCE],
-        )
+    def __init__(self, ground: Ground[MailService], thresholds: MailThresholds) -> None:
+        super().__init__(ground)
+        self._thresholds: Final = thresholds
 
     @operation(
         "List the alarms",
-        answers={200: Answer(description="The oldest first", body=MailAlarmsAnswer), **REFUSALS},
+        answers=answered("The oldest first", MailAlarmsAnswer),
         security=USERS,
     )
     async def on_get(self, _req: Request, resp: Response) -> None:

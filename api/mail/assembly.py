@@ -17,23 +17,19 @@ from api.live.limits import LiveLimits
 from api.live.rights import Rights
 from api.live.tail import StreamTail
 from api.mail import acting, editing, logs, notes, numbers, queue, reports, traces
-from api.mail.acting import ActingRoom
-from api.mail.alarms import AlarmsResource
+from api.mail.acting import ActingGround
+from api.mail.alarms import AlarmsResource, MailThresholds
 from api.mail.dialogues import DialogueResource
 from api.mail.exports import ExportResource
 from api.mail.hosts import OneHostResource
-from api.mail.letters import ContentResource, LetterRoom, WholeMessageResource
+from api.mail.letters import ContentResource, LetterGround, WholeMessageResource
 from api.mail.live import MailListeners, MailSocket, mail_channel
-from api.mail.logs import LogRoom
 from api.mail.matching import MatchingResource
-from api.mail.notes import NoteRoom
-from api.mail.queue import Room
-from api.mail.reports import ReportRoom
+from api.mail.resources import Ground, Service
 from models.database import Database
 from models.errors import UnavailableError
 from models.events import Publisher
 from models.mail.acts import Acts
-from models.mail.alarms import AlarmKind
 from models.mail.dialogue_service import DialogueService
 from models.mail.facts import DOMAIN
 from models.mail.letter_service import LetterService
@@ -61,17 +57,17 @@ _log = structlog.stdlib.get_logger(__name__)
 class MailList(queue.QueueResource, acting.DeletingResource):
     """`/api/v1/queue`: the list, and deleting from it."""
 
-    def __init__(self, room: Room, acting_room: ActingRoom) -> None:
-        queue.QueueResource.__init__(self, room)
-        acting.DeletingResource.__init__(self, acting_room)
+    def __init__(self, ground: Ground[MailService], acting_ground: ActingGround) -> None:
+        queue.QueueResource.__init__(self, ground)
+        acting.DeletingResource.__init__(self, acting_ground)
 
 
 class MailMessage(WholeMessageResource, acting.OneDeletingResource):
     """`/api/v1/queue/{message_id}`: one message, and deleting it."""
 
-    def __init__(self, letters: LetterRoom, acting_room: ActingRoom) -> None:
+    def __init__(self, letters: LetterGround, acting_ground: ActingGround) -> None:
         WholeMessageResource.__init__(self, letters)
-        acting.OneDeletingResource.__init__(self, acting_room)
+        acting.OneDeletingResource.__init__(self, acting_ground)
 
 
 class Mail:
@@ -95,45 +91,34 @@ class Mail:
         self._dialogues: Final = DialogueService(client_for_waiting)
         self._listener: Final = WakeListener(client_for_waiting, DOMAIN, "api", self._acts.wake)
         self.service: Final = MailService(database)
-        self._room: Final = Room(
-            service=self.service, body_bytes_max=settings.body_bytes_max, now_ms=now_ms
-        )
-        self._logs: Final = LogRoom(
-            service=LogService(database), body_bytes_max=settings.body_bytes_max, now_ms=now_ms
-        )
-        self._letters: Final = LetterRoom(
+        self._logs: Final = LogService(database)
+        self._notes: Final = NoteService(database)
+        self._reports: Final = ReportService(database)
+        self._letters: Final = LetterGround(
             service=self.service,
             letters=LetterService(client_for_waiting, ask=self._ask),
-            logs=self._logs.service,
+            logs=self._logs,
             answer_s=settings.mail_answer_s,
             now_ms=now_ms,
         )
-        self._thresholds: Final = {
-            AlarmKind.MESSAGES: settings.mail_alarm_messages,
-            AlarmKind.FROZEN: settings.mail_alarm_frozen,
-            AlarmKind.AGE: settings.mail_alarm_age_s,
-            AlarmKind.SILENCE: settings.mail_alarm_silence_s,
-        }
-        self._body_bytes_max: Final = settings.mail_body_bytes_max
+        self._thresholds: Final = MailThresholds(
+            messages=settings.mail_alarm_messages,
+            frozen=settings.mail_alarm_frozen,
+            age=settings.mail_alarm_age_s,
+            silence=settings.mail_alarm_silence_s,
+        )
+        self._letter_bytes_max: Final = settings.mail_body_bytes_max
         self._export_max: Final = settings.mail_export_max
-        self._notes: Final = NoteRoom(
-            service=NoteService(database), body_bytes_max=settings.body_bytes_max, now_ms=now_ms
-        )
-        self._reports: Final = ReportRoom(
-            service=ReportService(database),
-            keep_s=settings.mail_log_keep_s,
-            lines_max=settings.mail_log_lines_max,
-            body_bytes_max=settings.body_bytes_max,
-            now_ms=now_ms,
-        )
+        self._log_kept: Final = settings.mail_log_keep_s, settings.mail_log_lines_max
+        self._body_bytes_max: Final = settings.body_bytes_max
         self.tail: Final = StreamTail(
             client_for_waiting,
             DOMAIN,
             readers_max=settings.event_readers_max,
             buffer_max=settings.event_buffer_max,
         )
-        self._listeners: Final = MailListeners(self.tail, self._logs.service, now_ms=now_ms)
-        self._acting: Final = ActingRoom(
+        self._listeners: Final = MailListeners(self.tail, self._logs, now_ms=now_ms)
+        self._acting: Final = ActingGround(
             acts=self._acts,
             tell=lambda event: publisher.publish(DOMAIN, [event]),
             proxies=access.proxies,
@@ -145,23 +130,23 @@ class Mail:
 
     def add_routes(self, app: App[Any, Any]) -> list[tuple[str, object]]:
         """Serve mail; returns the routes for the reference."""
-        room, acts = self._room, self._acting
+        ground, acts = self._ground(self.service), self._acting
         routes: list[tuple[str, object]] = [
-            (_PATH, MailList(room, acts)),
-            (f"{_PATH}/search", queue.SearchResource(room)),
-            (f"{_PATH}/health", queue.HealthResource(room)),
-            (f"{_PATH}/statistics", queue.StatisticsResource(room)),
-            (f"{_PATH}/export", ExportResource(room, messages_max=self._export_max)),
-            (f"{_PATH}/groups", numbers.GroupsResource(room)),
-            (f"{_PATH}/trend", numbers.TrendResource(room)),
-            (f"{_PATH}/hosts", queue.HostsResource(room)),
-            (f"{_PATH}/hosts/{{host}}", OneHostResource(self.service, acts.proxies, self._now_ms)),
-            (f"{_PATH}/alarms", AlarmsResource(room, self._thresholds)),
+            (_PATH, MailList(ground, acts)),
+            (f"{_PATH}/search", queue.SearchResource(ground)),
+            (f"{_PATH}/health", queue.HealthResource(ground)),
+            (f"{_PATH}/statistics", queue.StatisticsResource(ground)),
+            (f"{_PATH}/export", ExportResource(ground, messages_max=self._export_max)),
+            (f"{_PATH}/groups", numbers.GroupsResource(ground)),
+            (f"{_PATH}/trend", numbers.TrendResource(ground)),
+            (f"{_PATH}/hosts", queue.HostsResource(ground)),
+            (f"{_PATH}/hosts/{{host}}", OneHostResource(ground, acts.proxies)),
+            (f"{_PATH}/alarms", AlarmsResource(ground, self._thresholds)),
             (f"{_PATH}/bulk", acting.BulkResource(acts)),
             (f"{_PATH}/operations/{{operation_id}}", acting.OperationResource(acts)),
             (f"{_PATH}/operations/{{operation_id}}/cancel", acting.CancelResource(acts)),
             (f"{_PATH}/{{message_id}}", MailMessage(self._letters, acts)),
-            (f"{_PATH}/{{message_id}}/history", queue.HistoryResource(room)),
+            (f"{_PATH}/{{message_id}}/history", queue.HistoryResource(ground)),
             (f"{_PATH}/{{message_id}}/recipients", editing.RecipientsResource(acts)),
             (f"{_PATH}/{{message_id}}/sender", editing.SenderResource(acts)),
             (f"{_PATH}/matching", MatchingResource(acts, self._mass, self._mass_expires_s)),
@@ -177,52 +162,56 @@ class Mail:
         return routes
 
     def _log_routes(self) -> list[tuple[str, object]]:
-        room = self._logs
+        ground = self._ground(self._logs)
         return [
-            (_LOGS, logs.LogsResource(room)),
-            (f"{_LOGS}/search", logs.LogSearchResource(room)),
-            (f"{_LOGS}/tail", logs.LogTailResource(room)),
-            (f"{_LOGS}/export", logs.LogExportResource(room)),
-            (f"{_LOGS}/statistics", logs.LogStatisticsResource(room)),
-            (f"{_LOGS}/service/status", logs.LogServiceResource(room)),
-            (f"{_LOGS}/correlation/trigger", logs.LogCorrelationResource(room)),
-            (f"{_LOGS}/messages/{{message_id}}/history", logs.LogHistoryResource(room)),
-            (f"{_LOGS}/messages/{{message_id}}/similar", logs.LogSimilarResource(room)),
+            (_LOGS, logs.LogsResource(ground)),
+            (f"{_LOGS}/search", logs.LogSearchResource(ground)),
+            (f"{_LOGS}/tail", logs.LogTailResource(ground)),
+            (f"{_LOGS}/export", logs.LogExportResource(ground)),
+            (f"{_LOGS}/statistics", logs.LogStatisticsResource(ground)),
+            (f"{_LOGS}/service/status", logs.LogServiceResource(ground)),
+            (f"{_LOGS}/correlation/trigger", logs.LogCorrelationResource(ground)),
+            (f"{_LOGS}/messages/{{message_id}}/history", logs.LogHistoryResource(ground)),
+            (f"{_LOGS}/messages/{{message_id}}/similar", logs.LogSimilarResource(ground)),
         ]
 
     def _message_routes(self) -> list[tuple[str, object]]:
-        room, note_room, at = self._logs, self._notes, f"{_MESSAGES}/{{message_id}}"
+        ground, note_ground = self._ground(self._logs), self._ground(self._notes)
+        at = f"{_MESSAGES}/{{message_id}}"
         return [
             (f"{at}/content", ContentResource(self._letters)),
             (f"{at}/dialogue", DialogueResource(self._dialogues)),
-            (f"{at}/trace", traces.TraceResource(room)),
-            (f"{at}/delivery-trace", traces.DeliveryTraceResource(room)),
-            (f"{at}/timeline", traces.TimelineResource(room)),
-            (f"{at}/threaded-timeline", traces.ThreadsResource(room, note_room.service)),
-            (f"{at}/retry-schedule", traces.RetriesResource(room)),
-            (f"{at}/delivery-stats", traces.DeliveryStatsResource(room)),
-            (f"{at}/recipients/{{recipient}}/history", traces.RecipientResource(room)),
-            (f"{_LOGS}/messages/{{message_id}}/correlation", traces.CorrelationResource(room)),
-            ("/api/v1/delivery-attempts/{attempt_id}", traces.AttemptResource(room)),
-            (f"{at}/notes", notes.NotesResource(note_room)),
-            (f"{at}/notes/{{note_id}}", notes.OneNoteResource(note_room)),
-            (f"{at}/tags", notes.TagsResource(note_room)),
-            (f"{at}/tags/{{tag_id}}", notes.OneTagResource(note_room)),
-            ("/api/v1/tags/popular", notes.PopularTagsResource(note_room)),
+            (f"{at}/trace", traces.TraceResource(ground)),
+            (f"{at}/delivery-trace", traces.DeliveryTraceResource(ground)),
+            (f"{at}/timeline", traces.TimelineResource(ground)),
+            (f"{at}/threaded-timeline", traces.ThreadsResource(ground, self._notes)),
+            (f"{at}/retry-schedule", traces.RetriesResource(ground)),
+            (f"{at}/delivery-stats", traces.DeliveryStatsResource(ground)),
+            (f"{at}/recipients/{{recipient}}/history", traces.RecipientResource(ground)),
+            (f"{_LOGS}/messages/{{message_id}}/correlation", traces.CorrelationResource(ground)),
+            ("/api/v1/delivery-attempts/{attempt_id}", traces.AttemptResource(ground)),
+            (f"{at}/notes", notes.NotesResource(note_ground)),
+            (f"{at}/notes/{{note_id}}", notes.OneNoteResource(note_ground)),
+            (f"{at}/tags", notes.TagsResource(note_ground)),
+            (f"{at}/tags/{{tag_id}}", notes.OneTagResource(note_ground)),
+            ("/api/v1/tags/popular", notes.PopularTagsResource(note_ground)),
         ]
 
     def _report_routes(self) -> list[tuple[str, object]]:
-        room = self._reports
+        ground = self._ground(self._reports)
         return [
-            (f"{_REPORTS}/deliverability", reports.DeliverabilityResource(room)),
-            (f"{_REPORTS}/volume", reports.VolumeResource(room)),
-            (f"{_REPORTS}/failures", reports.FailuresResource(room)),
-            (f"{_REPORTS}/top-senders", reports.TopSendersResource(room)),
-            (f"{_REPORTS}/top-recipients", reports.TopRecipientsResource(room)),
-            (f"{_REPORTS}/domains", reports.DomainsResource(room)),
-            (f"{_REPORTS}/weekly-overview", reports.WeekResource(room)),
-            ("/api/v1/dashboard", reports.DashboardResource(room)),
+            (f"{_REPORTS}/deliverability", reports.DeliverabilityResource(ground)),
+            (f"{_REPORTS}/volume", reports.VolumeResource(ground)),
+            (f"{_REPORTS}/failures", reports.FailuresResource(ground)),
+            (f"{_REPORTS}/top-senders", reports.TopSendersResource(ground)),
+            (f"{_REPORTS}/top-recipients", reports.TopRecipientsResource(ground)),
+            (f"{_REPORTS}/domains", reports.DomainsResource(ground)),
+            (f"{_REPORTS}/weekly-overview", reports.WeekResource(ground)),
+            ("/api/v1/dashboard", reports.DashboardResource(ground, self._log_kept)),
         ]
+
+    def _ground(self, service: Service) -> Ground[Service]:
+        return Ground(service=service, body_bytes_max=self._body_bytes_max, now_ms=self._now_ms)
 
     def channel(self) -> Channel:
         """Return what is served on Socket.IO."""
@@ -244,7 +233,7 @@ class Mail:
         """Have a host read a message; raises UnavailableError."""
         await self._sender.send(
             _READ,
-            (host, message_id, request_id, self._body_bytes_max),
+            (host, message_id, request_id, self._letter_bytes_max),
             queue=task_queue_of(host),
             expires_s=self._letters.answer_s,
         )

@@ -8,7 +8,7 @@ from msgspec import Meta
 
 from api.mail.acting import ACTING_ANSWERS, ActingResource
 from api.mail.queries import MailHostQuery
-from api.mail.queue import USERS
+from api.mail.resources import USERS
 from api.operations import operation
 from api.reading import Body
 from models.errors import InvalidError

@@ -9,8 +9,9 @@ from falcon.asgi import Request, Response
 from api import spreadsheets
 from api.mail.bodies import message_body
 from api.mail.queries import MailListQuery
-from api.mail.queue import INVALID, REFUSALS, USERS, MailResource, Room
+from api.mail.resources import INVALID, REFUSALS, USERS, Ground, MailResource
 from api.operations import Answer, operation
+from models.mail.service import MailService
 from models.mail.views import HostedMail
 
 _COLUMNS: Final = (
@@ -19,11 +20,11 @@ _COLUMNS: Final = (
 )
 
 
-class ExportResource(MailResource):
+class ExportResource(MailResource[MailService]):
     """`/api/v1/queue/export`."""
 
-    def __init__(self, room: Room, *, messages_max: int) -> None:
-        super().__init__(room)
+    def __init__(self, ground: Ground[MailService], *, messages_max: int) -> None:
+        super().__init__(ground)
         self._messages_max: Final = messages_max
 
     @operation(

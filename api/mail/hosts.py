@@ -1,6 +1,5 @@
 """A mail host that is no more."""
 
-from collections.abc import Callable
 from http import HTTPStatus
 from typing import Final
 
@@ -9,18 +8,17 @@ from falcon.asgi import Request, Response
 from api.auth.callers import actor_of
 from api.caller import Proxies
 from api.mail.envelopes import MailError
-from api.mail.queue import REFUSALS, USERS
+from api.mail.resources import REFUSALS, USERS, Ground, MailResource
 from api.operations import Answer, operation
 from models.mail.service import MailService
 
 
-class OneHostResource:
+class OneHostResource(MailResource[MailService]):
     """`/api/v1/queue/hosts/{host}`."""
 
-    def __init__(self, service: MailService, proxies: Proxies, now_ms: Callable[[], int]) -> None:
-        self._service: Final = service
+    def __init__(self, ground: Ground[MailService], proxies: Proxies) -> None:
+        super().__init__(ground)
         self._proxies: Final = proxies
-        self._now_ms: Final = now_ms
 
     @operation(
         "Forget a mail host",

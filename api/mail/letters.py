@@ -12,7 +12,7 @@ from api.auth.callers import caller_of
 from api.mail.bodies import MailDetailsData, details_data
 from api.mail.envelopes import MailError, MailSuccess, encode
 from api.mail.queries import MailHostQuery
-from api.mail.queue import INVALID, NO_MESSAGE, REFUSALS, USERS
+from api.mail.resources import INVALID, NO_MESSAGE, REFUSALS, USERS
 from api.mail.trace_bodies import MailAttemptBody, attempt_body, described
 from api.operations import Answer, operation
 from models.clock import iso_utc
@@ -82,7 +82,7 @@ class MailContentAnswer(MailSuccess[MailContentData], frozen=True):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class LetterRoom:
+class LetterGround:
     """What the resources of whole messages stand on."""
 
     service: MailService
@@ -95,8 +95,8 @@ class LetterRoom:
 class WholeMessageResource:
     """`/api/v1/queue/{message_id}`."""
 
-    def __init__(self, room: LetterRoom) -> None:
-        self._letter_room: Final = room
+    def __init__(self, ground: LetterGround) -> None:
+        self._letter_ground: Final = ground
 
     @operation(
         "Show a message",
@@ -119,16 +119,18 @@ class WholeMessageResource:
         preview is of what the letter says, so it is for those who may read letters: for others it
         is empty.
         """
-        room = self._letter_room
-        found = await room.service.get(message_id, host=query.host)
+        ground = self._letter_ground
+        found = await ground.service.get(message_id, host=query.host)
         letter = None
         try:
-            await room.service.require_life(found.host, now_ms=room.now_ms())
-            patience_s = min(room.answer_s, _DETAILS_PATIENCE_S)
-            letter = await room.letters.read(found.host, message_id, timeout_s=patience_s)
+            await ground.service.require_life(found.host, now_ms=ground.now_ms())
+            patience_s = min(ground.answer_s, _DETAILS_PATIENCE_S)
+            letter = await ground.letters.read(found.host, message_id, timeout_s=patience_s)
         except UnavailableError:
             pass  # `is_read` says so
-        lines = [each for each in await room.logs.of_message(message_id) if each.host == found.host]
+        lines = [
+            each for each in await ground.logs.of_message(message_id) if each.host == found.host
+        ]
         user = caller_of(req).user
         if letter is not None and (user is None or user.role is not Role.ADMIN):
             letter = msgspec.structs.replace(letter, preview="")
@@ -138,8 +140,8 @@ class WholeMessageResource:
 class ContentResource:
     """`/api/v1/messages/{message_id}/content`."""
 
-    def __init__(self, room: LetterRoom) -> None:
-        self._room: Final = room
+    def __init__(self, ground: LetterGround) -> None:
+        self._ground: Final = ground
 
     @operation(
         "Show what a message says",
@@ -161,10 +163,10 @@ class ContentResource:
 
         Its host reads them now. All of it is text: what is none is replaced, nothing is unpacked.
         """
-        found = await self._room.service.get(message_id, host=query.host)
-        await self._room.service.require_life(found.host, now_ms=self._room.now_ms())
-        letter = await self._room.letters.read(
-            found.host, message_id, timeout_s=self._room.answer_s
+        found = await self._ground.service.get(message_id, host=query.host)
+        await self._ground.service.require_life(found.host, now_ms=self._ground.now_ms())
+        letter = await self._ground.letters.read(
+            found.host, message_id, timeout_s=self._ground.answer_s
         )
         if letter is None:  # it left a moment ago
             raise MessageNotFoundError(message_id)

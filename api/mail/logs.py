@@ -1,8 +1,7 @@
 """The main logs of all hosts: lists, searches, the newest, what to take away, numbers."""
 
 import time
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Final
 
 from falcon.asgi import Request, Response
@@ -20,7 +19,15 @@ from api.mail.log_queries import (
     log_page_of,
     period_of,
 )
-from api.mail.queue import INVALID, NO_MESSAGE, REFUSALS, USERS
+from api.mail.resources import (
+    INVALID,
+    OF_MESSAGE,
+    OF_VALUES,
+    REFUSALS,
+    USERS,
+    MailResource,
+    answered,
+)
 from api.operations import Answer, operation
 from models.clock import iso_utc
 from models.mail.log_service import EXPORTED_MAX, LogService
@@ -29,35 +36,13 @@ from models.mail.log_views import LoggedLine, LogSortBy
 _WEEK_DAYS: Final = 7
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LogRoom:
-    """What the resources of the logs stand on."""
-
-    service: LogService
-    body_bytes_max: int
-    now_ms: Callable[[], int]
-
-
-class LogResource:
-    """A resource of the logs."""
-
-    def __init__(self, room: LogRoom) -> None:
-        self.body_bytes_max = room.body_bytes_max
-        self._service: Final = room.service
-        self._now_ms: Final = room.now_ms
-
-
-class LogsResource(LogResource):
+class LogsResource(MailResource[LogService]):
     """`/api/v1/logs`."""
 
     @operation(
         "List lines of the logs",
         query=MailLogQuery,
-        answers={
-            200: Answer(description="A page of them", body=bodies.MailLogAnswer),
-            400: INVALID,
-            **REFUSALS,
-        },
+        answers=answered("A page of them", bodies.MailLogAnswer, OF_VALUES),
         security=USERS,
     )
     async def on_get(self, _req: Request, resp: Response, *, query: MailLogQuery) -> None:
@@ -83,18 +68,14 @@ class LogsResource(LogResource):
         )
 
 
-class LogSearchResource(LogResource):
+class LogSearchResource(MailResource[LogService]):
     """`/api/v1/logs/search`."""
 
     @operation(
         "Search the logs",
         body=MailLogSearchBody,
         body_example={"criteria": {"keywords": ["timed out"], "events": ["defer"]}, "page": 1},
-        answers={
-            200: Answer(description="A page of what was found", body=bodies.MailLogAnswer),
-            400: INVALID,
-            **REFUSALS,
-        },
+        answers=answered("A page of what was found", bodies.MailLogAnswer, OF_VALUES),
         security=USERS,
     )
     async def on_post(self, _req: Request, resp: Response, *, body: MailLogSearchBody) -> None:
@@ -121,17 +102,13 @@ class LogSearchResource(LogResource):
         )
 
 
-class LogTailResource(LogResource):
+class LogTailResource(MailResource[LogService]):
     """`/api/v1/logs/tail`."""
 
     @operation(
         "Show the newest lines of the logs",
         query=MailTailQuery,
-        answers={
-            200: Answer(description="In the order of the log", body=bodies.MailTailAnswer),
-            400: INVALID,
-            **REFUSALS,
-        },
+        answers=answered("In the order of the log", bodies.MailTailAnswer, OF_VALUES),
         security=USERS,
     )
     async def on_get(self, _req: Request, resp: Response, *, query: MailTailQuery) -> None:
@@ -157,7 +134,7 @@ class LogTailResource(LogResource):
         )
 
 
-class LogExportResource(LogResource):
+class LogExportResource(MailResource[LogService]):
     """`/api/v1/logs/export`."""
 
     @operation(
@@ -201,17 +178,13 @@ class LogExportResource(LogResource):
         resp.data = text.encode("utf-8", "replace")
 
 
-class LogStatisticsResource(LogResource):
+class LogStatisticsResource(MailResource[LogService]):
     """`/api/v1/logs/statistics`."""
 
     @operation(
         "Count the lines of the logs",
         query=MailPeriodQuery,
-        answers={
-            200: Answer(description="By kinds", body=bodies.MailLogStatisticsAnswer),
-            400: INVALID,
-            **REFUSALS,
-        },
+        answers=answered("By kinds", bodies.MailLogStatisticsAnswer, OF_VALUES),
         security=USERS,
     )
     async def on_get(self, _req: Request, resp: Response, *, query: MailPeriodQuery) -> None:
@@ -223,12 +196,12 @@ class LogStatisticsResource(LogResource):
         )
 
 
-class LogServiceResource(LogResource):
+class LogServiceResource(MailResource[LogService]):
     """`/api/v1/logs/service/status`."""
 
     @operation(
         "Say whether the logs are read",
-        answers={200: Answer(description="By hosts", body=bodies.MailLogServiceAnswer), **REFUSALS},
+        answers=answered("By hosts", bodies.MailLogServiceAnswer),
         security=USERS,
     )
     async def on_get(self, _req: Request, resp: Response) -> None:
@@ -237,18 +210,14 @@ class LogServiceResource(LogResource):
         resp.data = encode(bodies.MailLogServiceAnswer(data=status))
 
 
-class LogCorrelationResource(LogResource):
+class LogCorrelationResource(MailResource[LogService]):
     """`/api/v1/logs/correlation/trigger`."""
 
     @operation(
         "Put lines of the logs together anew",
         body=MailCorrelationBody,
         body_example={"start_time": "2026-01-01T00:00:00Z", "end_time": "2026-01-02T00:00:00Z"},
-        answers={
-            200: Answer(description="It was done", body=bodies.MailTriggeredAnswer),
-            400: INVALID,
-            **REFUSALS,
-        },
+        answers=answered("It was done", bodies.MailTriggeredAnswer, OF_VALUES),
         security=USERS,
     )
     async def on_post(self, _req: Request, resp: Response, *, body: MailCorrelationBody) -> None:
@@ -268,17 +237,12 @@ class LogCorrelationResource(LogResource):
         )
 
 
-class LogHistoryResource(LogResource):
+class LogHistoryResource(MailResource[LogService]):
     """`/api/v1/logs/messages/{message_id}/history`."""
 
     @operation(
         "Show what the logs say of a message",
-        answers={
-            200: Answer(description="The oldest first", body=bodies.MailLogHistoryAnswer),
-            400: INVALID,
-            404: NO_MESSAGE,
-            **REFUSALS,
-        },
+        answers=answered("The oldest first", bodies.MailLogHistoryAnswer, OF_MESSAGE),
         security=USERS,
     )
     async def on_get(self, _req: Request, resp: Response, message_id: str) -> None:
@@ -288,18 +252,13 @@ class LogHistoryResource(LogResource):
         resp.data = encode(bodies.MailLogHistoryAnswer(data=data))
 
 
-class LogSimilarResource(LogResource):
+class LogSimilarResource(MailResource[LogService]):
     """`/api/v1/logs/messages/{message_id}/similar`."""
 
     @operation(
         "Show other messages of the same sender",
         query=MailSimilarQuery,
-        answers={
-            200: Answer(description="The newest first", body=bodies.MailSimilarAnswer),
-            400: INVALID,
-            404: NO_MESSAGE,
-            **REFUSALS,
-        },
+        answers=answered("The newest first", bodies.MailSimilarAnswer, OF_MESSAGE),
         security=USERS,
     )
     async def on_get(

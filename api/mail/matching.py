@@ -8,12 +8,12 @@ from falcon.asgi import Request, Response
 from msgspec import Meta, Struct
 
 from api.auth.callers import actor_of
-from api.mail.acting import ActingResource, ActingRoom, check_may
+from api.mail.acting import ActingGround, ActingResource, check_may
 from api.mail.bodies import MailCriteria, MailMessageBody, message_body
 from api.mail.envelopes import MailError, MailSuccess, encode
 from api.mail.outcomes import BULK_ACTIONS, MailOperationAnswer, operation_answer
 from api.mail.queries import criteria_filter
-from api.mail.queue import INVALID, REFUSALS, USERS
+from api.mail.resources import INVALID, REFUSALS, USERS
 from api.operations import Answer, operation
 from api.reading import Body
 from models.mail.filters import MailFilter
@@ -48,8 +48,8 @@ class MailPreviewAnswer(MailSuccess[MailPreviewData], frozen=True):
 class MatchingResource(ActingResource):
     """`/api/v1/queue/matching`."""
 
-    def __init__(self, room: ActingRoom, mass: MassActs, expires_s: int) -> None:
-        super().__init__(room)
+    def __init__(self, ground: ActingGround, mass: MassActs, expires_s: int) -> None:
+        super().__init__(ground)
         self._mass: Final = mass
         self._expires_ms: Final = expires_s * 1000
 
@@ -78,8 +78,8 @@ class MatchingResource(ActingResource):
         """
         action = BULK_ACTIONS[body.operation]
         check_may(req, action)
-        room, criteria = self._room, body.criteria
-        now_ms = room.now_ms()
+        ground, criteria = self._ground, body.criteria
+        now_ms = ground.now_ms()
 
         def wanted(moment_ms: int) -> MailFilter:
             return criteria_filter(criteria, now_ms=moment_ms)
@@ -99,7 +99,7 @@ class MatchingResource(ActingResource):
             action,
             wanted,
             body.confirm,
-            actor_of(req, room.proxies),
+            actor_of(req, ground.proxies),
             audited=f"queue_matching_{body.operation}",
             criteria=msgspec.to_builtins(criteria),
             expires_ms=self._expires_ms,

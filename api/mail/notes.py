@@ -1,7 +1,5 @@
 """Notes and tags of messages: who looks after the mail tells the others."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Annotated, Final
 
 from falcon.asgi import Request, Response
@@ -10,7 +8,7 @@ from msgspec import Meta, Struct
 from api.auth.callers import caller_of
 from api.mail import note_bodies as bodies
 from api.mail.envelopes import MailError, encode
-from api.mail.queue import INVALID, NO_MESSAGE, REFUSALS, USERS
+from api.mail.resources import OF_MESSAGE, OF_VALUES, USERS, MailResource, answered
 from api.operations import Answer, operation
 from models.errors import InvalidError
 from models.mail.note_service import NoteService
@@ -18,7 +16,6 @@ from models.mail.notes import Author
 from models.people.rules import Role
 
 _NUMBER_MAX: Final = 1 << 62
-_REFUSED: Final = {400: INVALID, 404: NO_MESSAGE, **REFUSALS}
 
 
 class MailPopularQuery(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -27,33 +24,12 @@ class MailPopularQuery(Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     limit: Annotated[int, Meta(ge=1)] = 20
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NoteRoom:
-    """What the resources of notes stand on."""
-
-    service: NoteService
-    body_bytes_max: int
-    now_ms: Callable[[], int]
-
-
-class NoteResource:
-    """A resource of notes."""
-
-    def __init__(self, room: NoteRoom) -> None:
-        self.body_bytes_max = room.body_bytes_max
-        self._service: Final = room.service
-        self._now_ms: Final = room.now_ms
-
-
-class NotesResource(NoteResource):
+class NotesResource(MailResource[NoteService]):
     """`/api/v1/messages/{message_id}/notes`."""
 
     @operation(
         "List the notes of a message",
-        answers={
-            200: Answer(description="The oldest first", body=bodies.MailNotesAnswer),
-            **_REFUSED,
-        },
+        answers=answered("The oldest first", bodies.MailNotesAnswer, OF_MESSAGE),
         security=USERS,
     )
     async def on_get(self, req: Request, resp: Response, message_id: str) -> None:
@@ -66,7 +42,7 @@ class NotesResource(NoteResource):
         "Add a note to a message",
         body=bodies.MailNewNote,
         body_example={"note": "The customer was told", "is_public": True},
-        answers={200: Answer(description="The note", body=bodies.MailNoteAnswer), **_REFUSED},
+        answers=answered("The note", bodies.MailNoteAnswer, OF_MESSAGE),
         security=USERS,
     )
     async def on_post(
@@ -79,14 +55,14 @@ class NotesResource(NoteResource):
         resp.data = encode(bodies.MailNoteAnswer(data=bodies.note_body(note)))
 
 
-class OneNoteResource(NoteResource):
+class OneNoteResource(MailResource[NoteService]):
     """`/api/v1/messages/{message_id}/notes/{note_id}`."""
 
     @operation(
         "Change a note",
         body=bodies.MailNewNote,
         body_example={"note": "The customer was told", "is_public": True},
-        answers={200: Answer(description="The note", body=bodies.MailNoteAnswer), **_REFUSED},
+        answers=answered("The note", bodies.MailNoteAnswer, OF_MESSAGE),
         security=USERS,
     )
     async def on_put(
@@ -111,7 +87,7 @@ class OneNoteResource(NoteResource):
 
     @operation(
         "Delete a note",
-        answers={200: Answer(description="It is gone", body=bodies.MailSaidAnswer), **_REFUSED},
+        answers=answered("It is gone", bodies.MailSaidAnswer, OF_MESSAGE),
         security=USERS,
     )
     async def on_delete(self, req: Request, resp: Response, message_id: str, note_id: str) -> None:
@@ -122,15 +98,12 @@ class OneNoteResource(NoteResource):
         resp.data = encode(bodies.MailSaidAnswer(data=said))
 
 
-class TagsResource(NoteResource):
+class TagsResource(MailResource[NoteService]):
     """`/api/v1/messages/{message_id}/tags`."""
 
     @operation(
         "List the tags of a message",
-        answers={
-            200: Answer(description="The oldest first", body=bodies.MailTagsAnswer),
-            **_REFUSED,
-        },
+        answers=answered("The oldest first", bodies.MailTagsAnswer, OF_MESSAGE),
         security=USERS,
     )
     async def on_get(self, _req: Request, resp: Response, message_id: str) -> None:
@@ -146,7 +119,7 @@ class TagsResource(NoteResource):
         answers={
             200: Answer(description="The tag", body=bodies.MailTagAnswer),
             409: Answer(description="The message has this tag", body=MailError),
-            **_REFUSED,
+            **OF_MESSAGE,
         },
         security=USERS,
     )
@@ -160,12 +133,12 @@ class TagsResource(NoteResource):
         resp.data = encode(bodies.MailTagAnswer(data=bodies.tag_body(tag)))
 
 
-class OneTagResource(NoteResource):
+class OneTagResource(MailResource[NoteService]):
     """`/api/v1/messages/{message_id}/tags/{tag_id}`."""
 
     @operation(
         "Take a tag off a message",
-        answers={200: Answer(description="It is gone", body=bodies.MailSaidAnswer), **_REFUSED},
+        answers=answered("It is gone", bodies.MailSaidAnswer, OF_MESSAGE),
         security=USERS,
     )
     async def on_delete(self, req: Request, resp: Response, message_id: str, tag_id: str) -> None:
@@ -176,17 +149,13 @@ class OneTagResource(NoteResource):
         resp.data = encode(bodies.MailSaidAnswer(data=said))
 
 
-class PopularTagsResource(NoteResource):
+class PopularTagsResource(MailResource[NoteService]):
     """`/api/v1/tags/popular`."""
 
     @operation(
         "List the tags that most messages have",
         query=MailPopularQuery,
-        answers={
-            200: Answer(description="The most used first", body=bodies.MailPopularAnswer),
-            400: INVALID,
-            **REFUSALS,
-        },
+        answers=answered("The most used first", bodies.MailPopularAnswer, OF_VALUES),
         security=USERS,
     )
     async def on_get(self, _req: Request, resp: Response, *, query: MailPopularQuery) -> None:

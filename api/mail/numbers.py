@@ -9,8 +9,9 @@ from msgspec import Meta, Struct
 from api.mail.envelopes import MailSuccess, encode
 from api.mail.moments import iso_seconds
 from api.mail.queries import MailListQuery
-from api.mail.queue import INVALID, REFUSALS, USERS, MailResource
-from api.operations import Answer, operation
+from api.mail.resources import OF_VALUES, USERS, MailResource, answered
+from api.operations import operation
+from models.mail.service import MailService
 from models.mail.views import GroupBy
 
 _POINTS_MAX: Final = 500
@@ -71,17 +72,13 @@ class MailTrendAnswer(MailSuccess[MailTrendData], frozen=True):
     """How the queues went."""
 
 
-class GroupsResource(MailResource):
+class GroupsResource(MailResource[MailService]):
     """`/api/v1/queue/groups`."""
 
     @operation(
         "Group the messages",
         query=MailGroupsQuery,
-        answers={
-            200: Answer(description="The largest groups first", body=MailGroupsAnswer),
-            400: INVALID,
-            **REFUSALS,
-        },
+        answers=answered("The largest groups first", MailGroupsAnswer, OF_VALUES),
         security=USERS,
     )
     async def on_get(self, _req: Request, resp: Response, *, query: MailGroupsQuery) -> None:
@@ -103,17 +100,13 @@ class GroupsResource(MailResource):
         resp.data = encode(MailGroupsAnswer(data=MailGroupsData(by=query.by, groups=groups)))
 
 
-class TrendResource(MailResource):
+class TrendResource(MailResource[MailService]):
     """`/api/v1/queue/trend`."""
 
     @operation(
         "Say how the queues went",
         query=MailTrendQuery,
-        answers={
-            200: Answer(description="Samples, the oldest first", body=MailTrendAnswer),
-            400: INVALID,
-            **REFUSALS,
-        },
+        answers=answered("Samples, the oldest first", MailTrendAnswer, OF_VALUES),
         security=USERS,
     )
     async def on_get(self, _req: Request, resp: Response, *, query: MailTrendQuery) -> None:

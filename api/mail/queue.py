@@ -1,13 +1,9 @@
 """The queues of all hosts, as they are: lists, searches, single messages, numbers."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Final
-
 from falcon.asgi import Request, Response
 
 from api.mail import bodies
-from api.mail.envelopes import MailError, encode, meta
+from api.mail.envelopes import encode, meta
 from api.mail.queries import (
     MailHistoryQuery,
     MailListQuery,
@@ -15,36 +11,15 @@ from api.mail.queries import (
     criteria_filter,
     page_of,
 )
-from api.operations import Answer, operation
+from api.mail.resources import OF_MESSAGE, OF_VALUES, USERS, MailResource, answered
+from api.operations import operation
 from models.mail.filters import MailFilter
 from models.mail.service import MailService
 from models.mail.views import MailPage
 
-USERS: Final = ("Session", "Bearer")
-INVALID: Final = Answer(description="A parameter is wrong", body=MailError)
-NO_MESSAGE: Final = Answer(description="No host has such a message", body=MailError)
-REFUSALS: Final = {
-    401: Answer(description="Nobody is logged in", body=MailError),
-    403: Answer(description="The user's role does not reach this far", body=MailError),
-}
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Room:
-    """What mail's resources stand on."""
-
-    service: MailService
-    body_bytes_max: int
-    now_ms: Callable[[], int]
-
-
-class MailResource:
-    """A resource of mail."""
-
-    def __init__(self, room: Room) -> None:
-        self.body_bytes_max = room.body_bytes_max
-        self._service: Final = room.service
-        self._now_ms: Final = room.now_ms
+class ListResource(MailResource[MailService]):
+    """A resource that lists messages."""
 
     async def _page(self, wanted: MailFilter, asked: MailListQuery | MailSearchBody) -> MailPage:
         page, per_page = page_of(asked)
@@ -57,17 +32,13 @@ class MailResource:
         )
 
 
-class QueueResource(MailResource):
+class QueueResource(ListResource):
     """`/api/v1/queue`."""
 
     @operation(
         "List the messages",
         query=MailListQuery,
-        answers={
-            200: Answer(description="A page of them", body=bodies.MailQueueAnswer),
-            400: INVALID,
-            **REFUSALS,
-        },
+        answers=answered("A page of them", bodies.MailQueueAnswer, OF_VALUES),
         security=USERS,
     )
     async def on_get(self, _req: Request, resp: Response, *, query: MailListQuery) -> None:
@@ -82,18 +53,14 @@ class QueueResource(MailResource):
         )
 
 
-class SearchResource(MailResource):
+class SearchResource(ListResource):
     """`/api/v1/queue/search`."""
 
     @operation(
         "Search for messages",
         body=MailSearchBody,
         body_example={"criteria": {"sender": "@example.com", "status": "frozen"}, "page": 1},
-        answers={
-            200: Answer(description="A page of what was found", body=bodies.MailSearchAnswer),
-            400: INVALID,
-            **REFUSALS,
-        },
+        answers=answered("A page of what was found", bodies.MailSearchAnswer, OF_VALUES),
         security=USERS,
     )
     async def on_post(self, _req: Request, resp: Response, *, body: MailSearchBody) -> None:
@@ -109,12 +76,12 @@ class SearchResource(MailResource):
         )
 
 
-class HealthResource(MailResource):
+class HealthResource(MailResource[MailService]):
     """`/api/v1/queue/health`."""
 
     @operation(
         "Say how the queues are",
-        answers={200: Answer(description="So", body=bodies.MailHealthAnswer), **REFUSALS},
+        answers=answered("So", bodies.MailHealthAnswer),
         security=USERS,
     )
     async def on_get(self, _req: Request, resp: Response) -> None:
@@ -127,15 +94,12 @@ class HealthResource(MailResource):
         )
 
 
-class StatisticsResource(MailResource):
+class StatisticsResource(MailResource[MailService]):
     """`/api/v1/queue/statistics`."""
 
     @operation(
         "Count the messages",
-        answers={
-            200: Answer(description="The numbers", body=bodies.MailStatisticsAnswer),
-            **REFUSALS,
-        },
+        answers=answered("The numbers", bodies.MailStatisticsAnswer),
         security=USERS,
     )
     async def on_get(self, _req: Request, resp: Response) -> None:
@@ -147,18 +111,13 @@ class StatisticsResource(MailResource):
         )
 
 
-class HistoryResource(MailResource):
+class HistoryResource(MailResource[MailService]):
     """`/api/v1/queue/{message_id}/history`."""
 
     @operation(
         "Show what was done to a message",
         query=MailHistoryQuery,
-        answers={
-            200: Answer(description="The newest first", body=bodies.MailHistoryAnswer),
-            400: INVALID,
-            404: NO_MESSAGE,
-            **REFUSALS,
-        },
+        answers=answered("The newest first", bodies.MailHistoryAnswer, OF_MESSAGE),
         security=USERS,
     )
     async def on_get(
@@ -172,12 +131,12 @@ class HistoryResource(MailResource):
         )
 
 
-class HostsResource(MailResource):
+class HostsResource(MailResource[MailService]):
     """`/api/v1/queue/hosts`."""
 
     @operation(
         "List the mail hosts",
-        answers={200: Answer(description="By name", body=bodies.MailHostsAnswer), **REFUSALS},
+        answers=answered("By name", bodies.MailHostsAnswer),
         security=USERS,
     )
     async def on_get(self, _req: Request, resp: Response) -> None:

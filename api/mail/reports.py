@@ -1,7 +1,5 @@
 """Reports on the mail of a span of time, and what a person looks at first."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Final
 
 from falcon.asgi import Request, Response
@@ -17,35 +15,17 @@ from api.mail.log_queries import (
     MailVolumeQuery,
     period_of,
 )
-from api.mail.queue import INVALID, REFUSALS, USERS
-from api.operations import Answer, operation
+from api.mail.resources import OF_VALUES, USERS, Ground, MailResource, answered
+from api.operations import operation
 from models.mail.report_service import ReportService, Step
 
 _DAY: Final = 1
 _WEEK: Final = 7
 _MONTH: Final = 30
-_REFUSED: Final = {400: INVALID, **REFUSALS}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ReportRoom:
-    """What the resources of reports stand on; logs are kept for `keep_s` and up to `lines_max`."""
-
-    service: ReportService
-    keep_s: int
-    lines_max: int
-    body_bytes_max: int
-    now_ms: Callable[[], int]
-
-
-class ReportResource:
+class ReportResource(MailResource[ReportService]):
     """A resource of reports."""
-
-    def __init__(self, room: ReportRoom) -> None:
-        self.body_bytes_max = room.body_bytes_max
-        self._room: Final = room
-        self._service: Final = room.service
-        self._now_ms: Final = room.now_ms
 
     def _span(self, asked: MailPeriodQuery, days: int) -> tuple[int, int]:
         return period_of(asked, days=days, now_ms=self._now_ms())
@@ -57,10 +37,7 @@ class DeliverabilityResource(ReportResource):
     @operation(
         "Report what came of attempts",
         query=MailPeriodQuery,
-        answers={
-            200: Answer(description="The last week", body=bodies.MailDeliverabilityAnswer),
-            **_REFUSED,
-        },
+        answers=answered("The last week", bodies.MailDeliverabilityAnswer, OF_VALUES),
         security=USERS,
     )
     async def on_get(self, _req: Request, resp: Response, *, query: MailPeriodQuery) -> None:
@@ -77,10 +54,7 @@ class VolumeResource(ReportResource):
     @operation(
         "Report how many messages came",
         query=MailVolumeQuery,
-        answers={
-            200: Answer(description="The last 30 days", body=bodies.MailVolumeAnswer),
-            **_REFUSED,
-        },
+        answers=answered("The last 30 days", bodies.MailVolumeAnswer, OF_VALUES),
         security=USERS,
     )
     async def on_get(self, _req: Request, resp: Response, *, query: MailVolumeQuery) -> None:
@@ -97,10 +71,7 @@ class FailuresResource(ReportResource):
     @operation(
         "Report what failed",
         query=MailTopQuery,
-        answers={
-            200: Answer(description="The last week", body=bodies.MailFailuresAnswer),
-            **_REFUSED,
-        },
+        answers=answered("The last week", bodies.MailFailuresAnswer, OF_VALUES),
         security=USERS,
     )
     async def on_get(self, _req: Request, resp: Response, *, query: MailTopQuery) -> None:
@@ -117,10 +88,7 @@ class TopSendersResource(ReportResource):
     @operation(
         "Report who sent most",
         query=MailTopQuery,
-        answers={
-            200: Answer(description="The last week", body=bodies.MailTopSendersAnswer),
-            **_REFUSED,
-        },
+        answers=answered("The last week", bodies.MailTopSendersAnswer, OF_VALUES),
         security=USERS,
     )
     async def on_get(self, _req: Request, resp: Response, *, query: MailTopQuery) -> None:
@@ -139,10 +107,7 @@ class TopRecipientsResource(ReportResource):
     @operation(
         "Report for whom most was",
         query=MailTopQuery,
-        answers={
-            200: Answer(description="The last week", body=bodies.MailTopRecipientsAnswer),
-            **_REFUSED,
-        },
+        answers=answered("The last week", bodies.MailTopRecipientsAnswer, OF_VALUES),
         security=USERS,
     )
     async def on_get(self, _req: Request, resp: Response, *, query: MailTopQuery) -> None:
@@ -162,10 +127,7 @@ class DomainsResource(ReportResource):
     @operation(
         "Report on domains",
         query=MailDomainsQuery,
-        answers={
-            200: Answer(description="The last week", body=bodies.MailDomainsAnswer),
-            **_REFUSED,
-        },
+        answers=answered("The last week", bodies.MailDomainsAnswer, OF_VALUES),
         security=USERS,
     )
     async def on_get(self, _req: Request, resp: Response, *, query: MailDomainsQuery) -> None:
@@ -188,10 +150,7 @@ class WeekResource(ReportResource):
     @operation(
         "Report on the days of a week",
         query=MailPeriodQuery,
-        answers={
-            200: Answer(description="The last seven days", body=bodies.MailWeekAnswer),
-            **_REFUSED,
-        },
+        answers=answered("The last seven days", bodies.MailWeekAnswer, OF_VALUES),
         security=USERS,
     )
     async def on_get(self, _req: Request, resp: Response, *, query: MailPeriodQuery) -> None:
@@ -204,17 +163,16 @@ class WeekResource(ReportResource):
 class DashboardResource(ReportResource):
     """`/api/v1/dashboard`."""
 
-    def __init__(self, room: ReportRoom) -> None:
-        super().__init__(room)
-        self._began_at_ms: Final = room.now_ms()
+    def __init__(self, ground: Ground[ReportService], keep: tuple[int, int]) -> None:
+        """Logs are kept for so many seconds, and up to so many lines."""
+        super().__init__(ground)
+        self._keep: Final = keep
+        self._began_at_ms: Final = ground.now_ms()
 
     @operation(
         "Show what matters first",
         query=MailPeriodQuery,
-        answers={
-            200: Answer(description="The last day", body=bodies.MailDashboardAnswer),
-            **_REFUSED,
-        },
+        answers=answered("The last day", bodies.MailDashboardAnswer, OF_VALUES),
         security=USERS,
     )
     async def on_get(self, _req: Request, resp: Response, *, query: MailPeriodQuery) -> None:
@@ -224,7 +182,7 @@ class DashboardResource(ReportResource):
         data = bodies.dashboard(
             found,
             span=span,
-            keep=(self._room.keep_s, self._room.lines_max),
+            keep=self._keep,
             uptime_s=(now_ms - self._began_at_ms) // 1000,
             now_ms=now_ms,
         )

@@ -10,18 +10,16 @@ from api.mail import trace_bodies as bodies
 from api.mail.bodies import details_data
 from api.mail.envelopes import encode
 from api.mail.log_bodies import entries
-from api.mail.logs import LogResource, LogRoom
 from api.mail.note_bodies import note_body, tag_body
 from api.mail.notes import author_of
-from api.mail.queue import INVALID, NO_MESSAGE, REFUSALS, USERS
-from api.operations import Answer, operation
+from api.mail.resources import OF_MESSAGE, USERS, Ground, MailResource, answered
+from api.operations import operation
 from models.clock import iso_utc
 from models.errors import InvalidError
-from models.mail.log_service import RecipientNotFoundError
+from models.mail.log_service import LogService, RecipientNotFoundError
 from models.mail.note_service import NoteService
 
 _NUMBER_MAX: Final = 1 << 62
-_REFUSED: Final = {400: INVALID, 404: NO_MESSAGE, **REFUSALS}
 
 
 class MailTimelineQuery(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -32,15 +30,12 @@ class MailTimelineQuery(Struct, frozen=True, forbid_unknown_fields=True, kw_only
     source: str | None = None
 
 
-class TraceResource(LogResource):
+class TraceResource(MailResource[LogService]):
     """`/api/v1/messages/{message_id}/trace`."""
 
     @operation(
         "Show everything about a message",
-        answers={
-            200: Answer(description="All of it", body=answers.MailTraceAnswer),
-            **_REFUSED,
-        },
+        answers=answered("All of it", answers.MailTraceAnswer, OF_MESSAGE),
         security=USERS,
     )
     async def on_get(self, _req: Request, resp: Response, message_id: str) -> None:
@@ -51,15 +46,12 @@ class TraceResource(LogResource):
         resp.data = encode(answers.MailTraceAnswer(data=body))
 
 
-class DeliveryTraceResource(LogResource):
+class DeliveryTraceResource(MailResource[LogService]):
     """`/api/v1/messages/{message_id}/delivery-trace`."""
 
     @operation(
         "Show how the deliveries of a message went",
-        answers={
-            200: Answer(description="By recipients", body=answers.MailDeliveryTraceAnswer),
-            **_REFUSED,
-        },
+        answers=answered("By recipients", answers.MailDeliveryTraceAnswer, OF_MESSAGE),
         security=USERS,
     )
     async def on_get(self, _req: Request, resp: Response, message_id: str) -> None:
@@ -69,15 +61,12 @@ class DeliveryTraceResource(LogResource):
         resp.data = encode(answers.MailDeliveryTraceAnswer(data=body))
 
 
-class CorrelationResource(LogResource):
+class CorrelationResource(MailResource[LogService]):
     """`/api/v1/logs/messages/{message_id}/correlation`."""
 
     @operation(
         "Put together what belongs to a message",
-        answers={
-            200: Answer(description="Lines and attempts", body=answers.MailCorrelationAnswer),
-            **_REFUSED,
-        },
+        answers=answered("Lines and attempts", answers.MailCorrelationAnswer, OF_MESSAGE),
         security=USERS,
     )
     async def on_get(self, _req: Request, resp: Response, message_id: str) -> None:
@@ -87,16 +76,13 @@ class CorrelationResource(LogResource):
         resp.data = encode(answers.MailCorrelationAnswer(data=data))
 
 
-class TimelineResource(LogResource):
+class TimelineResource(MailResource[LogService]):
     """`/api/v1/messages/{message_id}/timeline`."""
 
     @operation(
         "Show what happened to a message",
         query=MailTimelineQuery,
-        answers={
-            200: Answer(description="The oldest first", body=answers.MailTimelineAnswer),
-            **_REFUSED,
-        },
+        answers=answered("The oldest first", answers.MailTimelineAnswer, OF_MESSAGE),
         security=USERS,
     )
     async def on_get(
@@ -124,19 +110,16 @@ class TimelineResource(LogResource):
         resp.data = encode(answers.MailTimelineAnswer(data=data))
 
 
-class ThreadsResource(LogResource):
+class ThreadsResource(MailResource[LogService]):
     """`/api/v1/messages/{message_id}/threaded-timeline`."""
 
-    def __init__(self, room: LogRoom, notes: NoteService) -> None:
-        super().__init__(room)
+    def __init__(self, ground: Ground[LogService], notes: NoteService) -> None:
+        super().__init__(ground)
         self._notes: Final = notes
 
     @operation(
         "Show what happened to a message, by recipients",
-        answers={
-            200: Answer(description="With notes and tags", body=answers.MailThreadsAnswer),
-            **_REFUSED,
-        },
+        answers=answered("With notes and tags", answers.MailThreadsAnswer, OF_MESSAGE),
         security=USERS,
     )
     async def on_get(self, req: Request, resp: Response, message_id: str) -> None:
@@ -154,15 +137,12 @@ class ThreadsResource(LogResource):
         resp.data = encode(answers.MailThreadsAnswer(data=data))
 
 
-class RetriesResource(LogResource):
+class RetriesResource(MailResource[LogService]):
     """`/api/v1/messages/{message_id}/retry-schedule`."""
 
     @operation(
         "Show when a message is tried again",
-        answers={
-            200: Answer(description="By recipients", body=answers.MailRetriesAnswer),
-            **_REFUSED,
-        },
+        answers=answered("By recipients", answers.MailRetriesAnswer, OF_MESSAGE),
         security=USERS,
     )
     async def on_get(self, _req: Request, resp: Response, message_id: str) -> None:
@@ -175,15 +155,12 @@ class RetriesResource(LogResource):
         resp.data = encode(answers.MailRetriesAnswer(data=data))
 
 
-class DeliveryStatsResource(LogResource):
+class DeliveryStatsResource(MailResource[LogService]):
     """`/api/v1/messages/{message_id}/delivery-stats`."""
 
     @operation(
         "Count the deliveries of a message",
-        answers={
-            200: Answer(description="In numbers", body=answers.MailDeliveryStatsAnswer),
-            **_REFUSED,
-        },
+        answers=answered("In numbers", answers.MailDeliveryStatsAnswer, OF_MESSAGE),
         security=USERS,
     )
     async def on_get(self, _req: Request, resp: Response, message_id: str) -> None:
@@ -194,15 +171,12 @@ class DeliveryStatsResource(LogResource):
         resp.data = encode(answers.MailDeliveryStatsAnswer(data=data))
 
 
-class RecipientResource(LogResource):
+class RecipientResource(MailResource[LogService]):
     """`/api/v1/messages/{message_id}/recipients/{recipient}/history`."""
 
     @operation(
         "Show how it went for one recipient",
-        answers={
-            200: Answer(description="Attempts", body=answers.MailRecipientHistoryAnswer),
-            **_REFUSED,
-        },
+        answers=answered("Attempts", answers.MailRecipientHistoryAnswer, OF_MESSAGE),
         security=USERS,
     )
     async def on_get(self, _req: Request, resp: Response, message_id: str, recipient: str) -> None:
@@ -224,15 +198,12 @@ class RecipientResource(LogResource):
         resp.data = encode(answers.MailRecipientHistoryAnswer(data=data))
 
 
-class AttemptResource(LogResource):
+class AttemptResource(MailResource[LogService]):
     """`/api/v1/delivery-attempts/{attempt_id}`."""
 
     @operation(
         "Show an attempt",
-        answers={
-            200: Answer(description="With the log near it", body=answers.MailAttemptAnswer),
-            **_REFUSED,
-        },
+        answers=answered("With the log near it", answers.MailAttemptAnswer, OF_MESSAGE),
         security=USERS,
     )
     async def on_get(self, _req: Request, resp: Response, attempt_id: str) -> None:
