@@ -5,18 +5,15 @@ from typing import Annotated, Final, Literal
 
 from msgspec import Meta, Struct
 
+from api.mail.queries import PER_PAGE_DEFAULT, Amount, Order, bounded, bounded_page
 from api.reading import Body
 from models.errors import InvalidError
 from models.mail.log_lines import STATUSES
 from models.mail.log_views import LogFilter
 
-PER_PAGE_DEFAULT: Final = 50
-PER_PAGE_MAX: Final = 100
-_PAGE_MAX: Final = 100_000
+_PAGES_MAX: Final = 100_000
 _DAY_MS: Final = 86_400_000
 _PERIOD_DAYS_MAX: Final = 400
-_Order = Literal["asc", "desc"]
-_Amount = Annotated[int, Meta(ge=0, le=1 << 62)]
 
 
 class MailPeriodQuery(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -68,8 +65,8 @@ class MailLogFilterQuery(Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     error_code: str | None = None
     keyword: str | None = None
     keywords: str | None = None
-    min_size: _Amount | None = None
-    max_size: _Amount | None = None
+    min_size: Amount | None = None
+    max_size: Amount | None = None
 
     def filter(self) -> LogFilter:
         """Return which lines are meant; raises InvalidError."""
@@ -95,13 +92,13 @@ class MailLogQuery(MailLogFilterQuery, frozen=True, kw_only=True):
     page: int = 1
     per_page: int = PER_PAGE_DEFAULT
     sort_by: Literal["timestamp", "message_id", "event", "sender", "size"] = "timestamp"
-    sort_order: _Order = "desc"
+    sort_order: Order = "desc"
 
 
 class MailTailQuery(MailLogFilterQuery, frozen=True, kw_only=True):
     """What came behind a line."""
 
-    after: _Amount | None = None
+    after: Amount | None = None
     limit: Annotated[int, Meta(ge=1, le=500)] = 100
 
 
@@ -152,8 +149,8 @@ class MailLogCriteria(
             host=self.mail_host or None,
             code=self.error_code or None,
             events=events_of(self.events, self.status, log_type),
-            size_min=_bounded(self.min_size),
-            size_max=_bounded(self.max_size),
+            size_min=bounded(self.min_size),
+            size_max=bounded(self.max_size),
         )
 
 
@@ -174,8 +171,7 @@ class MailCorrelationBody(Body, frozen=True, kw_only=True):
 
 def log_page_of(asked: MailLogQuery | MailLogSearchBody) -> tuple[int, int]:
     """Return the number of the page and how many a page has, within their bounds."""
-    per_page = asked.per_page if asked.per_page >= 1 else PER_PAGE_DEFAULT
-    return min(max(asked.page, 1), _PAGE_MAX), min(per_page, PER_PAGE_MAX)
+    return bounded_page(asked.page, asked.per_page, pages_max=_PAGES_MAX)
 
 
 def period_of(asked: MailPeriodQuery, *, days: int, now_ms: int) -> tuple[int, int]:
@@ -219,8 +215,3 @@ def events_of(
         of_status = {event.value for event, name in STATUSES.items() if name == status}
         found = (found & of_status if found else of_status) or {"none"}
     return tuple(sorted(found))
-
-
-def _bounded(number: int | None) -> int | None:
-    """Keep a number within what a database compares with."""
-    return None if number is None else min(max(number, -1), 1 << 62)

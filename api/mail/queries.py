@@ -10,10 +10,10 @@ from api.reading import Body
 from models.mail.filters import MailFilter, SortBy
 
 PER_PAGE_DEFAULT: Final = 50
-PER_PAGE_MAX: Final = 100
-_PAGE_MAX: Final = 1_000_000
-_Order = Literal["asc", "desc"]
-_Amount = Annotated[int, Meta(ge=0, le=1 << 62)]
+_PER_PAGE_MAX: Final = 100
+_PAGES_MAX: Final = 1_000_000
+Order = Literal["asc", "desc"]
+Amount = Annotated[int, Meta(ge=0, le=1 << 62)]
 
 
 class MailHostQuery(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -34,7 +34,7 @@ class MailListQuery(Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     page: int = 1
     per_page: int = PER_PAGE_DEFAULT
     sort_by: SortBy = SortBy.TIMESTAMP
-    order: _Order = "desc"
+    order: Order = "desc"
     status: str | None = None
     sender: str | None = None
     recipient: str | None = None
@@ -47,10 +47,10 @@ class MailListQuery(Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     recipient_domain: str | None = None
     age_min: str | None = None
     age_max: str | None = None
-    size_min: _Amount | None = None
-    size_max: _Amount | None = None
-    retry_count_min: _Amount | None = None
-    retry_count_max: _Amount | None = None
+    size_min: Amount | None = None
+    size_max: Amount | None = None
+    retry_count_min: Amount | None = None
+    retry_count_max: Amount | None = None
 
     def filter(self, *, now_ms: int) -> MailFilter:
         """Return which messages are meant; raises InvalidError."""
@@ -81,7 +81,7 @@ class MailSearchBody(Body, frozen=True, kw_only=True):
     page: int = 1
     per_page: int = PER_PAGE_DEFAULT
     sort_by: SortBy = SortBy.TIMESTAMP
-    order: _Order = "desc"
+    order: Order = "desc"
 
 
 def criteria_filter(criteria: MailCriteria, *, now_ms: int) -> MailFilter:
@@ -99,25 +99,29 @@ def criteria_filter(criteria: MailCriteria, *, now_ms: int) -> MailFilter:
         recipient_domain=criteria.recipient_domain or None,
         received_to_ms=_before(criteria.min_age, "min_age", now_ms),
         received_from_ms=_before(criteria.max_age, "max_age", now_ms),
-        size_min=_bounded(criteria.min_size),
-        size_max=_bounded(criteria.max_size),
-        attempts_min=_bounded(criteria.min_retries),
-        attempts_max=_bounded(criteria.max_retries),
+        size_min=bounded(criteria.min_size),
+        size_max=bounded(criteria.max_size),
+        attempts_min=bounded(criteria.min_retries),
+        attempts_max=bounded(criteria.max_retries),
     )
 
 
 def page_of(asked: MailListQuery | MailSearchBody) -> tuple[int, int]:
     """Return the number of the page and how many a page has, within their bounds."""
-    page = min(max(asked.page, 1), _PAGE_MAX)
-    per_page = asked.per_page if asked.per_page >= 1 else PER_PAGE_DEFAULT
-    return page, min(per_page, PER_PAGE_MAX)
+    return bounded_page(asked.page, asked.per_page, pages_max=_PAGES_MAX)
+
+
+def bounded_page(page: int, per_page: int, *, pages_max: int) -> tuple[int, int]:
+    """Keep the number of a page and how many it has within their bounds."""
+    per_page = per_page if per_page >= 1 else PER_PAGE_DEFAULT
+    return min(max(page, 1), pages_max), min(per_page, _PER_PAGE_MAX)
+
+
+def bounded(number: int | None) -> int | None:
+    """Keep a number within what a database compares with."""
+    return None if number is None else min(max(number, -1), 1 << 62)
 
 
 def _before(text: str | None, field: str, now_ms: int) -> int | None:
     """Return the moment that long ago."""
     return None if not text else now_ms - read_span_ms(text, field=field)
-
-
-def _bounded(number: int | None) -> int | None:
-    """Keep a number within what a database compares with."""
-    return None if number is None else min(max(number, -1), 1 << 62)
