@@ -16,9 +16,10 @@ from api.live.channel import Channel
 from api.live.limits import LiveLimits
 from api.live.rights import Rights
 from api.live.tail import StreamTail
-from api.mail import acting, editing, logs, notes, numbers, queue, reports, traces
+from api.mail import acting, editing, logs, notes, numbers, operations, queue, reports, traces
 from api.mail.acting import ActingGround
 from api.mail.alarms import AlarmsResource, MailThresholds
+from api.mail.dashboard import DashboardResource
 from api.mail.dialogues import DialogueResource
 from api.mail.exports import ExportResource
 from api.mail.hosts import OneHostResource
@@ -134,8 +135,8 @@ class Mail:
         routes: list[tuple[str, object]] = [
             (_PATH, MailList(ground, acts)),
             (f"{_PATH}/search", queue.SearchResource(ground)),
-            (f"{_PATH}/health", queue.HealthResource(ground)),
-            (f"{_PATH}/statistics", queue.StatisticsResource(ground)),
+            (f"{_PATH}/health", numbers.HealthResource(ground)),
+            (f"{_PATH}/statistics", numbers.StatisticsResource(ground)),
             (f"{_PATH}/export", ExportResource(ground, messages_max=self._export_max)),
             (f"{_PATH}/groups", numbers.GroupsResource(ground)),
             (f"{_PATH}/trend", numbers.TrendResource(ground)),
@@ -143,8 +144,8 @@ class Mail:
             (f"{_PATH}/hosts/{{host}}", OneHostResource(ground, acts.proxies)),
             (f"{_PATH}/alarms", AlarmsResource(ground, self._thresholds)),
             (f"{_PATH}/bulk", acting.BulkResource(acts)),
-            (f"{_PATH}/operations/{{operation_id}}", acting.OperationResource(acts)),
-            (f"{_PATH}/operations/{{operation_id}}/cancel", acting.CancelResource(acts)),
+            (f"{_PATH}/operations/{{operation_id}}", operations.OperationResource(acts)),
+            (f"{_PATH}/operations/{{operation_id}}/cancel", operations.CancelResource(acts)),
             (f"{_PATH}/{{message_id}}", MailMessage(self._letters, acts)),
             (f"{_PATH}/{{message_id}}/history", queue.HistoryResource(ground)),
             (f"{_PATH}/{{message_id}}/recipients", editing.RecipientsResource(acts)),
@@ -207,7 +208,7 @@ class Mail:
             (f"{_REPORTS}/top-recipients", reports.TopRecipientsResource(ground)),
             (f"{_REPORTS}/domains", reports.DomainsResource(ground)),
             (f"{_REPORTS}/weekly-overview", reports.WeekResource(ground)),
-            ("/api/v1/dashboard", reports.DashboardResource(ground, self._log_kept)),
+            ("/api/v1/dashboard", DashboardResource(ground, self._log_kept)),
         ]
 
     def _ground(self, service: Service) -> Ground[Service]:

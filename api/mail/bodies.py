@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from contextlib import suppress
-from typing import Final
 
 from msgspec import Struct
 
@@ -13,10 +12,7 @@ from models.audit import Entry
 from models.clock import iso_utc
 from models.mail.operations import Settled
 from models.mail.rules import Action
-from models.mail.views import Host, HostedMail, MailPage, Totals, Trend
-
-_NS_PER_MS: Final = 1_000_000
-_SIZES: Final = ("<1KB", "1-10KB", "10-100KB", "100KB-1MB", ">1MB")
+from models.mail.views import Host, HostedMail, MailPage, Totals
 
 
 class MailMessageBody(Struct, frozen=True, kw_only=True):
@@ -86,39 +82,6 @@ class MailSearchData(Struct, frozen=True):
 
 class MailSearchAnswer(MailPageOf[MailSearchData], frozen=True):
     """A page of what a search found."""
-
-
-class MailHealthData(Struct, frozen=True, kw_only=True):
-    """How the queues are; the age is in nanoseconds."""
-
-    total_messages: int
-    deferred_messages: int
-    frozen_messages: int
-    oldest_message_age: int
-    growth_trend: str
-    timestamp: str
-
-
-class MailHealthAnswer(MailSuccess[MailHealthData], frozen=True):
-    """How the queues are."""
-
-
-class MailStatisticsData(Struct, frozen=True, kw_only=True):
-    """What the queues hold; sizes are in bytes, the age is in nanoseconds."""
-
-    total_messages: int
-    queued_messages: int
-    deferred_messages: int
-    frozen_messages: int
-    oldest_message_age: int
-    total_size: int
-    average_size: int
-    status_breakdown: dict[str, int]
-    size_distribution: dict[str, int]
-
-
-class MailStatisticsAnswer(MailSuccess[MailStatisticsData], frozen=True):
-    """What the queues hold."""
 
 
 class MailEnvelopeBody(Struct, frozen=True, kw_only=True):
@@ -227,34 +190,7 @@ def queue_data(page: MailPage, *, now_ms: int) -> MailQueueData:
         total_messages=totals.messages,
         deferred_messages=totals.by_status.get("deferred", 0),
         frozen_messages=totals.by_status.get("frozen", 0),
-        oldest_message_age=span(_oldest_ms(totals, now_ms)),
-    )
-
-
-def health_data(totals: Totals, trend: Trend, *, now_ms: int) -> MailHealthData:
-    """Return how the queues are."""
-    return MailHealthData(
-        total_messages=totals.messages,
-        deferred_messages=totals.by_status.get("deferred", 0),
-        frozen_messages=totals.by_status.get("frozen", 0),
-        oldest_message_age=_oldest_ms(totals, now_ms) * _NS_PER_MS,
-        growth_trend=trend.value,
-        timestamp=iso_utc(now_ms),
-    )
-
-
-def statistics_data(totals: Totals, sizes: Sequence[int], *, now_ms: int) -> MailStatisticsData:
-    """Return what the queues hold."""
-    return MailStatisticsData(
-        total_messages=totals.messages,
-        queued_messages=totals.by_status.get("queued", 0),
-        deferred_messages=totals.by_status.get("deferred", 0),
-        frozen_messages=totals.by_status.get("frozen", 0),
-        oldest_message_age=_oldest_ms(totals, now_ms) * _NS_PER_MS,
-        total_size=totals.size_bytes,
-        average_size=totals.size_bytes // max(totals.messages, 1),
-        status_breakdown=totals.by_status,
-        size_distribution=dict(zip(_SIZES, sizes, strict=True)),
+        oldest_message_age=span(oldest_ms(totals, now_ms)),
     )
 
 
@@ -321,7 +257,8 @@ def host_body(host: Host, *, now_ms: int) -> MailHostBody:
     )
 
 
-def _oldest_ms(totals: Totals, now_ms: int) -> int:
+def oldest_ms(totals: Totals, now_ms: int) -> int:
+    """Return for how long the oldest message waits; 0 when none does."""
     return 0 if totals.oldest_at_ms is None else max(now_ms - totals.oldest_at_ms, 0)
 
 

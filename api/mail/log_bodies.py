@@ -1,17 +1,16 @@
 """What the resources of the logs answer, in the envelope of the contract's house."""
 
-import csv
-import io
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
 from msgspec import UNSET, Struct, UnsetType
 
+from api import spreadsheets
 from api.mail.envelopes import MailPageOf, MailSuccess
 from api.mail.log_queries import MailLogCriteria
 from models.clock import iso_utc
 from models.mail.log_lines import STATUSES, Event
-from models.mail.log_views import Aggregations, Kept, LoggedLine, LogSource
+from models.mail.log_views import Aggregations, LoggedLine, LogSource
 
 # Who is silent for longer is taken to be down.
 _SILENT_MS_MAX: Final = 60_000
@@ -257,44 +256,12 @@ def service_status(sources: Sequence[LogSource], *, now_ms: int) -> MailLogServi
     return MailLogService(running=bool(hosts) and all(each.running for each in hosts), hosts=hosts)
 
 
-def retention(kept: Kept, *, keep_s: int, lines_max: int) -> "MailRetention":
-    """Return what is kept, and for how long."""
-    return MailRetention(
-        config=MailRetentionConfig(log_retention_days=keep_s / 86_400, log_entries_max=lines_max),
-        current_counts={"log_entries": kept.lines},
-        oldest_entry=None if kept.oldest_at_ms is None else iso_utc(kept.oldest_at_ms),
-        newest_entry=None if kept.newest_at_ms is None else iso_utc(kept.newest_at_ms),
-    )
-
-
-class MailRetentionConfig(Struct, frozen=True, kw_only=True):
-    """For how long lines are kept, and how many."""
-
-    log_retention_days: float
-    log_entries_max: int
-
-
-class MailRetention(Struct, frozen=True, kw_only=True):
-    """What is kept."""
-
-    config: MailRetentionConfig
-    current_counts: dict[str, int]
-    oldest_entry: str | None
-    newest_entry: str | None
-
-
 def as_csv(found: Iterable[LoggedLine]) -> str:
-    """Return lines as a table; a cell that a spreadsheet would reckon begins with an apostrophe."""
-    out = io.StringIO()
-    writer = csv.writer(out)
-    writer.writerow(_COLUMNS)
-    for logged in found:
-        row = entry(logged)
-        cells = [getattr(row, name) for name in _COLUMNS]
-        writer.writerow([_cell(" ".join(c) if isinstance(c, tuple) else c) for c in cells])
-    return out.getvalue()
+    """Return lines as a table."""
+    return spreadsheets.table(_COLUMNS, (_cells(entry(each)) for each in found))
 
 
-def _cell(value: object) -> str:
-    text = "" if value is None else str(value)
-    return f"'{text}" if text[:1] in set("=+-@\t\r") else text
+def _cells(row: MailLogEntry) -> Iterator[object]:
+    for name in _COLUMNS:
+        value = getattr(row, name)
+        yield " ".join(value) if isinstance(value, tuple) else value

@@ -4,6 +4,7 @@ import re
 from datetime import UTC, datetime
 from typing import Final
 
+from models.clock import iso_utc
 from models.errors import InvalidError
 
 _UNITS_S: Final = {"d": 86_400, "h": 3_600, "m": 60, "s": 1}
@@ -16,6 +17,11 @@ _PART: Final = re.compile(r"(\d+)([dhms])")
 def iso_seconds(at_ms: int) -> str:
     """Write a moment as the contract does: UTC, whole seconds, `Z`."""
     return datetime.fromtimestamp(at_ms // 1000, UTC).isoformat()[:-6] + "Z"
+
+
+def iso_or_none(at_ms: int | None) -> str | None:
+    """Write a moment to the millisecond, if there is one."""
+    return None if at_ms is None else iso_utc(at_ms)
 
 
 def span(ms: int) -> str:

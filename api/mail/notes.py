@@ -1,6 +1,6 @@
 """Notes and tags of messages: who looks after the mail tells the others."""
 
-from typing import Annotated, Final
+from typing import Annotated
 
 from falcon.asgi import Request, Response
 from msgspec import Meta, Struct
@@ -8,14 +8,11 @@ from msgspec import Meta, Struct
 from api.auth.callers import caller_of
 from api.mail import note_bodies as bodies
 from api.mail.envelopes import MailError, encode
-from api.mail.resources import OF_MESSAGE, OF_VALUES, USERS, MailResource, answered
+from api.mail.resources import OF_MESSAGE, OF_VALUES, USERS, MailResource, answered, number_of
 from api.operations import Answer, operation
-from models.errors import InvalidError
 from models.mail.note_service import NoteService
 from models.mail.notes import Author
 from models.people.rules import Role
-
-_NUMBER_MAX: Final = 1 << 62
 
 
 class MailPopularQuery(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -77,7 +74,7 @@ class OneNoteResource(MailResource[NoteService]):
         """Change a note of the caller's; admins may change any."""
         note = await self._service.change_note(
             message_id,
-            _number(note_id, "Invalid note ID"),
+            number_of(note_id, "Invalid note ID"),
             author_of(req),
             body.note,
             is_public=body.is_public,
@@ -92,7 +89,7 @@ class OneNoteResource(MailResource[NoteService]):
     )
     async def on_delete(self, req: Request, resp: Response, message_id: str, note_id: str) -> None:
         """Delete a note of the caller's; admins may delete any."""
-        number = _number(note_id, "Invalid note ID")
+        number = number_of(note_id, "Invalid note ID")
         await self._service.remove_note(message_id, number, author_of(req))
         said = bodies.MailSaid("Note deleted successfully")
         resp.data = encode(bodies.MailSaidAnswer(data=said))
@@ -143,7 +140,7 @@ class OneTagResource(MailResource[NoteService]):
     )
     async def on_delete(self, req: Request, resp: Response, message_id: str, tag_id: str) -> None:
         """Take off a tag of the caller's; admins may take off any."""
-        number = _number(tag_id, "Invalid tag ID")
+        number = number_of(tag_id, "Invalid tag ID")
         await self._service.remove_tag(message_id, number, author_of(req))
         said = bodies.MailSaid("Tag deleted successfully")
         resp.data = encode(bodies.MailSaidAnswer(data=said))
@@ -171,9 +168,3 @@ def author_of(req: Request) -> Author:
     if user is None:
         return Author(id="anonymous", name="")
     return Author(id=str(user.id), name=user.username, is_admin=user.role is Role.ADMIN)
-
-
-def _number(text: str, fault: str) -> int:
-    if not (text.isascii() and text.isdecimal() and int(text) < _NUMBER_MAX):
-        raise InvalidError({"id": fault})
-    return int(text)

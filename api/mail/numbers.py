@@ -1,14 +1,16 @@
-"""What the queues have in common, and how they went: groups of messages, and samples by minute."""
+"""All queues in numbers: how they are, what their messages have in common, how they went."""
 
-from collections.abc import Sequence
 from typing import Annotated, Final, Literal
 
 from falcon.asgi import Request, Response
 from msgspec import Meta, Struct
 
-from api.mail.envelopes import MailSuccess, encode
+from api.mail import number_bodies as bodies
+from api.mail.envelopes import encode
 from api.mail.moments import iso_seconds
-from api.mail.queries import MailListQuery
+from api.mail.queries import (
+    MailListQuery,
+)
 from api.mail.resources import OF_VALUES, USERS, MailResource, answered
 from api.operations import operation
 from models.mail.service import MailService
@@ -31,54 +33,13 @@ class MailTrendQuery(Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     minutes: Annotated[int, Meta(ge=1, le=_MINUTES_MAX)] = 60
 
 
-class MailGroupBody(Struct, frozen=True, kw_only=True):
-    """A group; `value` as a filter of the list takes it, `size` in bytes."""
-
-    value: str
-    messages: int
-    size: int
-    oldest: str
-
-
-class MailGroupsData(Struct, frozen=True, kw_only=True):
-    """Groups, the largest first."""
-
-    by: str
-    groups: Sequence[MailGroupBody]
-
-
-class MailGroupsAnswer(MailSuccess[MailGroupsData], frozen=True):
-    """Groups of messages."""
-
-
-class MailSampleBody(Struct, frozen=True, kw_only=True):
-    """What all queues held at a moment; `size` in bytes, `oldest_age` in seconds."""
-
-    timestamp: str
-    messages: int
-    deferred: int
-    frozen: int
-    size: int
-    oldest_age: int
-
-
-class MailTrendData(Struct, frozen=True, kw_only=True):
-    """Samples, the oldest first."""
-
-    samples: Sequence[MailSampleBody]
-
-
-class MailTrendAnswer(MailSuccess[MailTrendData], frozen=True):
-    """How the queues went."""
-
-
 class GroupsResource(MailResource[MailService]):
     """`/api/v1/queue/groups`."""
 
     @operation(
         "Group the messages",
         query=MailGroupsQuery,
-        answers=answered("The largest groups first", MailGroupsAnswer, OF_VALUES),
+        answers=answered("The largest groups first", bodies.MailGroupsAnswer, OF_VALUES),
         security=USERS,
     )
     async def on_get(self, _req: Request, resp: Response, *, query: MailGroupsQuery) -> None:
@@ -89,7 +50,7 @@ class GroupsResource(MailResource[MailService]):
         wanted = query.filter(now_ms=self._now_ms())
         found = await self._service.groups(wanted, by=GroupBy(query.by), limit=query.limit)
         groups = [
-            MailGroupBody(
+            bodies.MailGroupBody(
                 value=each.value,
                 messages=each.messages,
                 size=each.size_bytes,
@@ -97,7 +58,9 @@ class GroupsResource(MailResource[MailService]):
             )
             for each in found
         ]
-        resp.data = encode(MailGroupsAnswer(data=MailGroupsData(by=query.by, groups=groups)))
+        resp.data = encode(
+            bodies.MailGroupsAnswer(data=bodies.MailGroupsData(by=query.by, groups=groups))
+        )
 
 
 class TrendResource(MailResource[MailService]):
@@ -106,7 +69,7 @@ class TrendResource(MailResource[MailService]):
     @operation(
         "Say how the queues went",
         query=MailTrendQuery,
-        answers=answered("Samples, the oldest first", MailTrendAnswer, OF_VALUES),
+        answers=answered("Samples, the oldest first", bodies.MailTrendAnswer, OF_VALUES),
         security=USERS,
     )
     async def on_get(self, _req: Request, resp: Response, *, query: MailTrendQuery) -> None:
@@ -114,7 +77,7 @@ class TrendResource(MailResource[MailService]):
         from_ms = self._now_ms() - query.minutes * 60_000
         found = await self._service.samples(from_ms=from_ms, count_max=_POINTS_MAX)
         samples = [
-            MailSampleBody(
+            bodies.MailSampleBody(
                 timestamp=iso_seconds(each.at_ms),
                 messages=each.messages,
                 deferred=each.deferred,
@@ -124,4 +87,39 @@ class TrendResource(MailResource[MailService]):
             )
             for each in found
         ]
-        resp.data = encode(MailTrendAnswer(data=MailTrendData(samples=samples)))
+        resp.data = encode(bodies.MailTrendAnswer(data=bodies.MailTrendData(samples=samples)))
+
+
+class HealthResource(MailResource[MailService]):
+    """`/api/v1/queue/health`."""
+
+    @operation(
+        "Say how the queues are",
+        answers=answered("So", bodies.MailHealthAnswer),
+        security=USERS,
+    )
+    async def on_get(self, _req: Request, resp: Response) -> None:
+        """Return how many messages wait, since when, and how that went within the last hour."""
+        now_ms = self._now_ms()
+        totals = await self._service.totals()
+        trend = await self._service.trend(now_ms=now_ms)
+        resp.data = encode(
+            bodies.MailHealthAnswer(data=bodies.health_data(totals, trend, now_ms=now_ms))
+        )
+
+
+class StatisticsResource(MailResource[MailService]):
+    """`/api/v1/queue/statistics`."""
+
+    @operation(
+        "Count the messages",
+        answers=answered("The numbers", bodies.MailStatisticsAnswer),
+        security=USERS,
+    )
+    async def on_get(self, _req: Request, resp: Response) -> None:
+        """Return how many messages there are by status and by size."""
+        now_ms = self._now_ms()
+        totals, sizes = await self._service.totals(), await self._service.sizes()
+        resp.data = encode(
+            bodies.MailStatisticsAnswer(data=bodies.statistics_data(totals, sizes, now_ms=now_ms))
+        )

@@ -5,6 +5,7 @@ from typing import Final
 from msgspec import Struct
 
 from api.mail.envelopes import MailSuccess
+from api.mail.moments import iso_or_none
 from models.clock import iso_utc
 from models.mail.operations import Report, Settled
 from models.mail.rules import GOOD, Action, Result
@@ -151,15 +152,11 @@ def operation_answer(report: Report) -> MailOperationAnswer:
             failed_count=made.settled - made.succeeded,
             created_at=iso_utc(made.created_at_ms),
             expires_at=iso_utc(made.expires_at_ms),
-            finished_at=_moment(made.finished_at_ms),
-            cancelled_at=_moment(made.cancelled_at_ms),
+            finished_at=iso_or_none(made.finished_at_ms),
+            cancelled_at=iso_or_none(made.cancelled_at_ms),
             results=[
                 result_of(each.outcome.message_id, each, made.action, host=each.host)
                 for each in report.settled
             ],
         )
     )
-
-
-def _moment(at_ms: int | None) -> str | None:
-    return None if at_ms is None else iso_utc(at_ms)

@@ -1,4 +1,4 @@
-"""The queues of all hosts, as they are: lists, searches, single messages, numbers."""
+"""The queues of all hosts, as they are: lists, searches, what was done, the hosts."""
 
 from falcon.asgi import Request, Response
 
@@ -73,41 +73,6 @@ class SearchResource(ListResource):
                 data=bodies.MailSearchData(messages, body.criteria),
                 meta=meta(found.total, *page_of(body)),
             )
-        )
-
-
-class HealthResource(MailResource[MailService]):
-    """`/api/v1/queue/health`."""
-
-    @operation(
-        "Say how the queues are",
-        answers=answered("So", bodies.MailHealthAnswer),
-        security=USERS,
-    )
-    async def on_get(self, _req: Request, resp: Response) -> None:
-        """Return how many messages wait, since when, and how that went within the last hour."""
-        now_ms = self._now_ms()
-        totals = await self._service.totals()
-        trend = await self._service.trend(now_ms=now_ms)
-        resp.data = encode(
-            bodies.MailHealthAnswer(data=bodies.health_data(totals, trend, now_ms=now_ms))
-        )
-
-
-class StatisticsResource(MailResource[MailService]):
-    """`/api/v1/queue/statistics`."""
-
-    @operation(
-        "Count the messages",
-        answers=answered("The numbers", bodies.MailStatisticsAnswer),
-        security=USERS,
-    )
-    async def on_get(self, _req: Request, resp: Response) -> None:
-        """Return how many messages there are by status and by size."""
-        now_ms = self._now_ms()
-        totals, sizes = await self._service.totals(), await self._service.sizes()
-        resp.data = encode(
-            bodies.MailStatisticsAnswer(data=bodies.statistics_data(totals, sizes, now_ms=now_ms))
         )
 
 

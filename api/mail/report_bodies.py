@@ -7,17 +7,11 @@ from msgspec import UNSET, Struct, UnsetType
 
 from api.mail.envelopes import MailSuccess
 from api.mail.log_bodies import (
-    MailLogService,
-    MailLogStatistics,
     MailPeriodBody,
-    MailRetention,
-    retention,
-    service_status,
-    statistics,
 )
 from models.clock import iso_utc
 from models.mail.log_views import Ranked
-from models.mail.report_service import Days, Outcomes, Overview
+from models.mail.report_service import Days, Outcomes
 
 _CODES: Final = {
     "421": "Service not available",
@@ -197,59 +191,6 @@ class MailWeekAnswer(MailSuccess[MailWeek], frozen=True):
     """Days, and what happened on each."""
 
 
-class MailQueueMetrics(Struct, frozen=True, kw_only=True):
-    """The queues now; the age is in seconds, the growth of the last hour in percent."""
-
-    total: int
-    deferred: int
-    frozen: int
-    oldest_message_age: int
-    recent_growth: float
-
-
-class MailDeliveryMetrics(Struct, frozen=True, kw_only=True):
-    """What came of today's attempts; the rate is a percentage of what ended."""
-
-    delivered_today: int
-    failed_today: int
-    pending_today: int
-    success_rate: float
-
-
-class MailSystemMetrics(Struct, frozen=True, kw_only=True):
-    """How the reading of logs goes; `uptime` is of this process, in seconds."""
-
-    uptime: int
-    log_entries_today: int
-    last_updated: str
-
-
-class MailDashboardSummary(Struct, frozen=True, kw_only=True):
-    """The logs in four numbers."""
-
-    total_log_entries: int
-    log_types: int
-    event_types: int
-    service_running: bool
-
-
-class MailDashboard(Struct, frozen=True, kw_only=True):
-    """What a person looks at first."""
-
-    queue: MailQueueMetrics
-    delivery: MailDeliveryMetrics
-    system: MailSystemMetrics
-    period: MailPeriodBody
-    log_statistics: MailLogStatistics
-    service_status: MailLogService
-    retention_info: MailRetention
-    summary: MailDashboardSummary
-
-
-class MailDashboardAnswer(MailSuccess[MailDashboard], frozen=True):
-    """What a person looks at first."""
-
-
 def deliverability(found: Outcomes, period: MailPeriodBody) -> MailDeliverability:
     """Return what came of attempts."""
     counts = {name: found.events.get(name, 0) for name in ("delivery", "defer", "bounce", "reject")}
@@ -348,46 +289,6 @@ def week(found: Days) -> MailWeek:
         failed=found.failed,
         pending=found.pending,
         deferred=found.deferred,
-    )
-
-
-def dashboard(
-    found: Overview, *, span: tuple[int, int], keep: tuple[int, int], uptime_s: int, now_ms: int
-) -> MailDashboard:
-    """Return what a person looks at first; `keep` is for how many seconds, and how many lines."""
-    totals, today = found.totals, found.today
-    delivered, failed = today.get("delivery", 0), today.get("bounce", 0)
-    oldest_ms = now_ms - (now_ms if totals.oldest_at_ms is None else totals.oldest_at_ms)
-    numbers = statistics(found.events, *span)
-    status = service_status(found.sources, now_ms=now_ms)
-    grown = totals.messages - (totals.messages if found.before is None else found.before)
-    return MailDashboard(
-        queue=MailQueueMetrics(
-            total=totals.messages,
-            deferred=totals.by_status.get("deferred", 0),
-            frozen=totals.by_status.get("frozen", 0),
-            oldest_message_age=max(oldest_ms, 0) // 1000,
-            recent_growth=percent(grown, found.before or 0),
-        ),
-        delivery=MailDeliveryMetrics(
-            delivered_today=delivered,
-            failed_today=failed,
-            pending_today=found.pending_today,
-            success_rate=percent(delivered, delivered + failed),
-        ),
-        system=MailSystemMetrics(
-            uptime=uptime_s, log_entries_today=sum(today.values()), last_updated=iso_utc(now_ms)
-        ),
-        period=numbers.period,
-        log_statistics=numbers,
-        service_status=status,
-        retention_info=retention(found.kept, keep_s=keep[0], lines_max=keep[1]),
-        summary=MailDashboardSummary(
-            total_log_entries=numbers.total_entries,
-            log_types=len(numbers.by_log_type),
-            event_types=len(numbers.by_event),
-            service_running=status.running,
-        ),
     )
 
 

@@ -15,11 +15,10 @@ from api.mail.log_queries import (
     MailVolumeQuery,
     period_of,
 )
-from api.mail.resources import OF_VALUES, USERS, Ground, MailResource, answered
+from api.mail.resources import OF_VALUES, USERS, MailResource, answered
 from api.operations import operation
 from models.mail.report_service import ReportService, Step
 
-_DAY: Final = 1
 _WEEK: Final = 7
 _MONTH: Final = 30
 
@@ -158,32 +157,3 @@ class WeekResource(ReportResource):
         from_ms, to_ms = self._span(query, _WEEK - 1)
         found = await self._service.days(from_ms=from_ms, to_ms=to_ms)
         resp.data = encode(bodies.MailWeekAnswer(data=bodies.week(found)))
-
-
-class DashboardResource(ReportResource):
-    """`/api/v1/dashboard`."""
-
-    def __init__(self, ground: Ground[ReportService], keep: tuple[int, int]) -> None:
-        """Logs are kept for so many seconds, and up to so many lines."""
-        super().__init__(ground)
-        self._keep: Final = keep
-        self._began_at_ms: Final = ground.now_ms()
-
-    @operation(
-        "Show what matters first",
-        query=MailPeriodQuery,
-        answers=answered("The last day", bodies.MailDashboardAnswer, OF_VALUES),
-        security=USERS,
-    )
-    async def on_get(self, _req: Request, resp: Response, *, query: MailPeriodQuery) -> None:
-        """Return the queues now, what came of today's attempts, and how the logs are read."""
-        now_ms, span = self._now_ms(), self._span(query, _DAY)
-        found = await self._service.overview(from_ms=span[0], to_ms=span[1], now_ms=now_ms)
-        data = bodies.dashboard(
-            found,
-            span=span,
-            keep=self._keep,
-            uptime_s=(now_ms - self._began_at_ms) // 1000,
-            now_ms=now_ms,
-        )
-        resp.data = encode(bodies.MailDashboardAnswer(data=data))

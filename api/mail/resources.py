@@ -8,9 +8,11 @@ from msgspec import Struct
 
 from api.mail.envelopes import MailError
 from api.operations import Answer
+from models.errors import InvalidError
 
 Service = TypeVar("Service")
 
+_NUMBER_MAX: Final = 1 << 62  # more than a database counts to
 USERS: Final = ("Session", "Bearer")
 INVALID: Final = Answer(description="A parameter is wrong", body=MailError)
 NO_MESSAGE: Final = Answer(description="No host has such a message", body=MailError)
@@ -28,6 +30,13 @@ def answered(
 ) -> Mapping[int, Answer]:
     """Return what an operation answers: 200 with a body, or one of its refusals."""
     return {200: Answer(description=description, body=body), **refusals}
+
+
+def number_of(text: str, fault: str) -> int:
+    """Return the number that a path names something by; raises InvalidError."""
+    if not (text.isascii() and text.isdecimal() and int(text) < _NUMBER_MAX):
+        raise InvalidError({"id": fault})
+    return int(text)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

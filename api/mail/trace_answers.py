@@ -4,17 +4,16 @@ from collections.abc import Sequence
 
 from msgspec import Struct
 
+from api.mail.correlation_bodies import MailCorrelation, MailTraceBody
 from api.mail.envelopes import MailSuccess
 from api.mail.log_bodies import MailLogEntry
 from api.mail.note_bodies import MailNoteBody, MailTagBody
 from api.mail.trace_bodies import (
     MailAttemptBody,
-    MailCorrelation,
     MailDeliveryTrace,
     MailRecipientStatus,
     MailRetryBody,
     MailTimelineEvent,
-    MailTraceBody,
     MailTraceSummary,
     retry_schedule,
     summary,

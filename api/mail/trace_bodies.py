@@ -5,12 +5,10 @@ from typing import Final
 
 from msgspec import Struct
 
-from api.mail.bodies import MailAuditBody, MailDetailsData, audit_body
-from api.mail.log_bodies import MailLogEntry, entries
-from api.mail.moments import span
+from api.mail.moments import iso_or_none
 from models.audit import Entry
 from models.clock import iso_utc
-from models.mail.log_lines import ATTEMPTS, STATUSES, Event
+from models.mail.log_lines import STATUSES, Event
 from models.mail.log_views import LoggedLine
 from models.mail.traces import RecipientTrace, Trace
 
@@ -119,52 +117,6 @@ class MailDeliveryTrace(Struct, frozen=True, kw_only=True):
     generated_at: str
 
 
-class MailCorrelatedEvent(Struct, frozen=True, kw_only=True):
-    """A line of the log, in words."""
-
-    timestamp: str
-    event: str
-    description: str
-    status: str
-    details: str
-
-
-class MailCorrelationSummary(Struct, frozen=True, kw_only=True):
-    """How a message fared."""
-
-    first_seen: str | None
-    last_activity: str | None
-    total_recipients: int
-    delivered_count: int
-    deferred_count: int
-    bounced_count: int
-    attempt_count: int
-    final_status: str
-    duration: str
-
-
-class MailCorrelation(Struct, frozen=True, kw_only=True):
-    """What belongs to a message, put together."""
-
-    message_id: str
-    message: MailTracedMessage
-    recipients: list[MailRecipientStatus]
-    log_entries: list[MailLogEntry]
-    attempts: list[MailAttemptBody]
-    timeline: list[MailCorrelatedEvent]
-    summary: MailCorrelationSummary
-
-
-class MailTraceBody(Struct, frozen=True, kw_only=True):
-    """Everything about a message."""
-
-    message_id: str
-    correlation: MailCorrelation
-    queue_info: MailDetailsData | None
-    operation_history: list[MailAuditBody]
-    generated_at: str
-
-
 def attempt_body(logged: LoggedLine) -> MailAttemptBody:
     """Return an attempt."""
     line, at = logged.line, iso_utc(logged.line.at_ms)
@@ -188,9 +140,9 @@ def recipient_status(found: RecipientTrace) -> MailRecipientStatus:
     return MailRecipientStatus(
         recipient=found.recipient,
         status=found.state,
-        delivered_at=_iso(found.delivered_at_ms),
-        last_attempt_at=_iso(last.line.at_ms if last else None),
-        next_retry_at=_iso(found.next_at_ms),
+        delivered_at=iso_or_none(found.delivered_at_ms),
+        last_attempt_at=iso_or_none(last.line.at_ms if last else None),
+        next_retry_at=iso_or_none(found.next_at_ms),
         attempt_count=len(found.attempts),
         last_smtp_code=(last.line.code or None) if last else None,
         last_error_text=(last.line.error or None) if last else None,
@@ -267,8 +219,8 @@ def summary(trace: Trace) -> MailTraceSummary:
         bounced_count=trace.count("bounced"),
         pending_count=trace.count("pending"),
         total_attempts=len(attempts),
-        first_attempt_at=_iso(min(moments, default=None)),
-        last_attempt_at=_iso(max(moments, default=None)),
+        first_attempt_at=iso_or_none(min(moments, default=None)),
+        last_attempt_at=iso_or_none(max(moments, default=None)),
         average_delivery_time_seconds=sum(took) / len(took) / 1000 if took else None,
     )
 
@@ -277,7 +229,7 @@ def traced_message(trace: Trace) -> MailTracedMessage:
     """Return the message itself."""
     return MailTracedMessage(
         id=trace.message_id,
-        timestamp=_iso(trace.arrived_at_ms),
+        timestamp=iso_or_none(trace.arrived_at_ms),
         sender=trace.sender,
         size=trace.size_bytes,
         status=trace.state,
@@ -295,55 +247,3 @@ def delivery_trace(trace: Trace, deeds: Sequence[Entry], *, now_ms: int) -> Mail
         summary=summary(trace),
         generated_at=iso_utc(now_ms),
     )
-
-
-def correlation(trace: Trace) -> MailCorrelation:
-    """Return what belongs to a message, put together."""
-    moments = [each.line.at_ms for each in trace.lines]
-    first, last = min(moments, default=None), max(moments, default=None)
-    attempts = [each for each in trace.lines if each.line.event in ATTEMPTS]
-    return MailCorrelation(
-        message_id=trace.message_id,
-        message=traced_message(trace),
-        recipients=[recipient_status(each) for each in trace.recipients],
-        log_entries=entries(trace.lines),
-        attempts=[attempt_body(each) for each in attempts],
-        timeline=[
-            MailCorrelatedEvent(
-                timestamp=iso_utc(each.line.at_ms),
-                event=each.line.event.value,
-                description=described(each),
-                status=STATUSES.get(each.line.event, ""),
-                details=each.line.error,
-            )
-            for each in trace.lines
-        ],
-        summary=MailCorrelationSummary(
-            first_seen=_iso(first),
-            last_activity=_iso(last),
-            total_recipients=len(trace.recipients),
-            delivered_count=trace.count("delivered"),
-            deferred_count=trace.count("deferred"),
-            bounced_count=trace.count("bounced"),
-            attempt_count=len(attempts),
-            final_status=trace.state,
-            duration=span(last - first) if first is not None and last is not None else "0s",
-        ),
-    )
-
-
-def trace_body(
-    trace: Trace, deeds: Sequence[Entry], queue_info: MailDetailsData | None, *, now_ms: int
-) -> MailTraceBody:
-    """Return everything about a message."""
-    return MailTraceBody(
-        message_id=trace.message_id,
-        correlation=correlation(trace),
-        queue_info=queue_info,
-        operation_history=[audit_body(each) for each in deeds],
-        generated_at=iso_utc(now_ms),
-    )
-
-
-def _iso(at_ms: int | None) -> str | None:
-    return None if at_ms is None else iso_utc(at_ms)

@@ -8,18 +8,16 @@ from msgspec import Meta, Struct
 from api.mail import trace_answers as answers
 from api.mail import trace_bodies as bodies
 from api.mail.bodies import details_data
+from api.mail.correlation_bodies import correlation, trace_body
 from api.mail.envelopes import encode
 from api.mail.log_bodies import entries
 from api.mail.note_bodies import note_body, tag_body
 from api.mail.notes import author_of
-from api.mail.resources import OF_MESSAGE, USERS, Ground, MailResource, answered
+from api.mail.resources import OF_MESSAGE, USERS, Ground, MailResource, answered, number_of
 from api.operations import operation
 from models.clock import iso_utc
-from models.errors import InvalidError
 from models.mail.log_service import LogService, RecipientNotFoundError
 from models.mail.note_service import NoteService
-
-_NUMBER_MAX: Final = 1 << 62
 
 
 class MailTimelineQuery(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -42,7 +40,7 @@ class TraceResource(MailResource[LogService]):
         """Return a message's log, its recipients, what the queue says, and what people did."""
         trace, deeds = await self._service.trace(message_id)
         info = trace.hosted and details_data(trace.hosted)
-        body = bodies.trace_body(trace, deeds, info or None, now_ms=self._now_ms())
+        body = trace_body(trace, deeds, info or None, now_ms=self._now_ms())
         resp.data = encode(answers.MailTraceAnswer(data=body))
 
 
@@ -72,7 +70,7 @@ class CorrelationResource(MailResource[LogService]):
     async def on_get(self, _req: Request, resp: Response, message_id: str) -> None:
         """Return a message's lines, attempts and recipients, and how it ended."""
         trace, _ = await self._service.trace(message_id)
-        data = answers.MailCorrelationData(message_id, bodies.correlation(trace))
+        data = answers.MailCorrelationData(message_id, correlation(trace))
         resp.data = encode(answers.MailCorrelationAnswer(data=data))
 
 
@@ -208,9 +206,8 @@ class AttemptResource(MailResource[LogService]):
     )
     async def on_get(self, _req: Request, resp: Response, attempt_id: str) -> None:
         """Return one attempt, and what the log says of its message within five minutes of it."""
-        if not (attempt_id.isascii() and attempt_id.isdecimal() and int(attempt_id) < _NUMBER_MAX):
-            raise InvalidError({"id": "Invalid delivery attempt ID"})
-        found, near = await self._service.attempt(int(attempt_id))
+        number = number_of(attempt_id, "Invalid delivery attempt ID")
+        found, near = await self._service.attempt(number)
         data = answers.MailAttemptData(
             attempt=bodies.attempt_body(found), related_logs=entries(near)
         )
