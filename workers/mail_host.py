@@ -18,6 +18,7 @@ from models.mail.dialogue_telling import DialogueTeller
 from models.mail.dialogues import Piece
 from models.mail.doing import Doer
 from models.mail.exim import Exim, EximError
+from models.mail.header_files import SpoolFormatError
 from models.mail.letters import BODY_BYTES_MAX, read_letter
 from models.mail.log_batches import LogBatch, LogHeld
 from models.mail.log_following import LogFollower
@@ -25,7 +26,6 @@ from models.mail.log_telling import LogTeller
 from models.mail.operations import Order
 from models.mail.program import find_command
 from models.mail.rules import GOOD, Applied, Batch, Outcome, is_message_id, task_queue_of
-from models.mail.spool import SpoolFormatError
 from models.mail.telling import Teller
 from models.mail.watcher import Watcher
 from workers.app import Task, app, send

@@ -13,7 +13,8 @@ from email.parser import BytesParser
 from pathlib import Path
 from typing import Final
 
-from models.mail.spool import decode_words, folders, read_headers
+from models.mail.header_files import decode_words, read_headers
+from models.mail.spool import folders
 from models.mail.views import Letter
 
 # However much is asked for.

@@ -11,7 +11,7 @@ from models.errors import NotFoundError
 from models.mail.log_lines import Event
 from models.mail.log_views import Kept, LogFilter, LoggedLine, LogPage, LogSortBy, LogSource
 from models.mail.rules import MessageNotFoundError, check_message_id
-from models.mail.statements import lists, logs, retries
+from models.mail.statements import lists, log_lists, logs, retries
 from models.mail.traces import Trace, trace_of
 
 MESSAGE_LINES_MAX: Final = 2_000
@@ -67,7 +67,7 @@ class LogService:
 
         def read(connection: Connection) -> LogPage:
             return LogPage(
-                lines=logs.page(
+                lines=log_lists.page(
                     connection,
                     wanted,
                     sort_by=sort_by,
@@ -75,8 +75,8 @@ class LogService:
                     offset=(page - 1) * per_page,
                     limit=per_page,
                 ),
-                total=logs.count_found(connection, wanted),
-                aggregations=logs.aggregations(connection, wanted),
+                total=log_lists.count_found(connection, wanted),
+                aggregations=log_lists.aggregations(connection, wanted),
             )
 
         return await self._database.read(read)
@@ -84,7 +84,7 @@ class LogService:
     async def newest(self, wanted: LogFilter, *, count: int) -> list[LoggedLine]:
         """Return the newest lines that a filter finds, in the order of the log."""
         found = await self._database.read(
-            lambda connection: logs.page(connection, wanted, limit=count)
+            lambda connection: log_lists.page(connection, wanted, limit=count)
         )
         return found[::-1]
 
@@ -98,7 +98,7 @@ class LogService:
 
         def read(connection: Connection) -> tuple[list[LoggedLine], bool]:
             wanted = LogFilter(message_id=message_id)
-            found = logs.page(connection, wanted, descending=False, limit=MESSAGE_LINES_MAX)
+            found = log_lists.page(connection, wanted, descending=False, limit=MESSAGE_LINES_MAX)
             return found, bool(found or lists.find(connection, [message_id]))
 
         found, is_known = await self._database.read(read)
@@ -114,7 +114,7 @@ class LogService:
             return []
         wanted = LogFilter(sender=sender, events=(Event.ARRIVAL.value,))
         found = await self._database.read(
-            lambda connection: logs.page(connection, wanted, limit=count + 1)
+            lambda connection: log_lists.page(connection, wanted, limit=count + 1)
         )
         same = [each for each in found if each.line.message_id != message_id]
         return [each for each in same if each.line.sender == sender][:count]
@@ -126,7 +126,7 @@ class LogService:
         """
 
         def read(connection: Connection) -> tuple[LoggedLine | None, list[LoggedLine]]:
-            found = logs.find(connection, line_id)
+            found = log_lists.find(connection, line_id)
             if found is None or not found.line.recipient:
                 return None, []
             near = LogFilter(
@@ -135,7 +135,9 @@ class LogService:
                 from_ms=found.line.at_ms - _NEAR_MS,
                 to_ms=found.line.at_ms + _NEAR_MS,
             )
-            return found, logs.page(connection, near, descending=False, limit=MESSAGE_LINES_MAX)
+            return found, log_lists.page(
+                connection, near, descending=False, limit=MESSAGE_LINES_MAX
+            )
 
         found, near = await self._database.read(read)
         if found is None:
@@ -176,7 +178,7 @@ class LogService:
 
         def read(connection: Connection) -> tuple[Trace | None, Sequence[audit.Entry]]:
             wanted = LogFilter(message_id=message_id)
-            lines = logs.page(connection, wanted, descending=False, limit=MESSAGE_LINES_MAX)
+            lines = log_lists.page(connection, wanted, descending=False, limit=MESSAGE_LINES_MAX)
             mails = lists.find(connection, [message_id])
             if not lines and not mails:
                 return None, ()

@@ -16,9 +16,10 @@ from typing import Final
 import structlog
 
 from models.mail import inotify
+from models.mail.header_files import SpoolFormatError
 from models.mail.inotify import Inotify
 from models.mail.rules import Batch, Mail, is_message_id
-from models.mail.spool import Folder, SpoolFormatError, folders, read_mail
+from models.mail.spool import Folder, folders, read_mail
 
 BATCH_MESSAGES_MAX: Final = 500
 # A batch travels through a broker: one of long lists of recipients ends sooner.

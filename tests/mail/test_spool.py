@@ -4,17 +4,9 @@ import random
 
 import pytest
 
+from models.mail.header_files import SpoolFormatError, decode_words, parse_header_file
 from models.mail.rules import Mail, Status
-from models.mail.spool import (
-    Folder,
-    SpoolFormatError,
-    decode_words,
-    folders,
-    make_mail,
-    parse_header_file,
-    parse_message_log,
-    read_mail,
-)
+from models.mail.spool import Folder, folders, make_mail, parse_message_log, read_mail
 from tests.mail.exim_server import EximServer
 
 LONG = b"""1xUNfI-000000007uB-0PJq-H
