@@ -6,6 +6,9 @@ is too near its ground is moved towards black or white until it is far enough.
 
 from typing import Final
 
+from falcon.asgi import Request, Response
+
+from models.rooms.registry import Registry
 from models.rooms.room import Colours
 
 Rgb = tuple[int, int, int]
@@ -24,6 +27,21 @@ _STATES: Final = {
     "light": {"good": "#1e7b52", "weak": "#95600b", "bad": "#b42318"},
     "dark": {"good": "#6cc79a", "weak": "#e0b04f", "bad": "#f38b7f"},
 }
+
+
+class ColoursResource:
+    """`/wait/{queue_id}/colours.css`: the colours of a room; its address names the version."""
+
+    def __init__(self, registry: Registry) -> None:
+        self._registry: Final = registry
+
+    async def on_get(self, _req: Request, resp: Response, queue_id: str) -> None:
+        """Send the rules, none for a room without colours."""
+        room = await self._registry.find(queue_id)
+        resp.text = style_sheet(room.appearance.colours)
+        resp.content_type = "text/css; charset=utf-8"
+        resp.set_header("Cache-Control", "public, max-age=3600")
+        resp.set_header("X-Content-Type-Options", "nosniff")
 
 
 def style_sheet(colours: Colours) -> str:

@@ -16,15 +16,15 @@ from api.caller import Proxies
 from api.languages import Language
 from api.limits import RateLimitedError
 from api.pages import Facts, Page
-from api.rooms import colours
+from api.rooms.colours import ColoursResource
 from api.rooms.page_requests import (
-    BETWEEN,
-    COOKIE,
     INSIDE,
     STILL,
     Held,
     address_of,
+    give_up,
     held_by,
+    keep,
     wants_json,
 )
 from api.rooms.page_views import View, gaps, view_of, view_of_place
@@ -50,7 +50,6 @@ from models.rooms.room import Room, RoomNotFoundError
 from models.rooms.service import RoomService
 from models.rooms.whereabouts import Entered, Whereabouts
 
-_DAY_S: Final = 24 * 3600
 _STILL_RETRY_S: Final = 10
 _STATES: Final = {
     RoomFullError: "full",
@@ -88,13 +87,10 @@ class WaitPage(Page):
         self, req: Request, resp: Response, queue_id: str
     ) -> None:
         """Show the page, or the same as JSON to who prefers that; `?lang=` chooses the language."""
-        resp.set_headers(self._headers)
-        resp.set_header("Cache-Control", "no-store")
         if lang := req.get_param("lang"):
             self._switch(req, resp, lang)
             return
-        language = languages.choose(req, self._languages)
-        room = await self._room(req, resp, language, queue_id)
+        language, room = await self._begin(req, resp, queue_id)
         if room is None:
             return
         view = await self._look(req, room, language)
@@ -110,10 +106,7 @@ class WaitPage(Page):
 
     async def on_post(self, req: Request, resp: Response, queue_id: str) -> None:
         """Take a place, or find the one that the token or the cookie stands for."""
-        resp.set_headers(self._headers)
-        resp.set_header("Cache-Control", "no-store")
-        language = languages.choose(req, self._languages)
-        room = await self._room(req, resp, language, queue_id)
+        language, room = await self._begin(req, resp, queue_id)
         if room is None:
             return
         view = await self._join(req, room, language)
@@ -128,10 +121,7 @@ class WaitPage(Page):
 
     async def on_post_leave(self, req: Request, resp: Response, queue_id: str) -> None:
         """Give the place up; a repeat changes nothing."""
-        resp.set_headers(self._headers)
-        resp.set_header("Cache-Control", "no-store")
-        language = languages.choose(req, self._languages)
-        room = await self._room(req, resp, language, queue_id)
+        language, room = await self._begin(req, resp, queue_id)
         if room is None:
             return
         held = held_by(req)
@@ -142,7 +132,7 @@ class WaitPage(Page):
                 raise
             except StanchionError:
                 pass  # it is over already
-        resp.unset_cookie(COOKIE, path=f"/wait/{room.id}", same_site="Lax")
+        give_up(resp, room.id)
         if wants_json(req):
             view = view_of(room, language, now_ms=self._about.now_ms(), state="left")
             self._answer(req, resp, language, room, view)
@@ -161,10 +151,7 @@ class WaitPage(Page):
         if room_id == req.path or wants_json(req):
             errors.answer(req, resp, errors.status_of(error), error)
             return
-        resp.set_headers(self._headers)
-        resp.set_header("Cache-Control", "no-store")
-        language = languages.choose(req, self._languages)
-        room = await self._room(req, resp, language, room_id)
+        language, room = await self._begin(req, resp, room_id)
         if room is None:
             return
         resp.status = HTTPStatus.TOO_MANY_REQUESTS
@@ -173,12 +160,14 @@ class WaitPage(Page):
         view = view_of(room, language, now_ms=self._about.now_ms(), state="limited")
         self._answer(req, resp, language, room, view)
 
-    async def _room(
-        self, req: Request, resp: Response, language: Language, room_id: str
-    ) -> Room | None:
-        """Return the room; None when people were told that there is none."""
+    async def _begin(
+        self, req: Request, resp: Response, room_id: str
+    ) -> tuple[Language, Room | None]:
+        """Return the language and the room; no room when people were told that there is none."""
+        self._set_headers(resp)
+        language = languages.choose(req, self._languages)
         try:
-            return await self._registry.find(room_id)
+            return language, await self._registry.find(room_id)
         except RoomNotFoundError:
             if wants_json(req):
                 raise
@@ -186,7 +175,11 @@ class WaitPage(Page):
             view = view_of(nowhere, language, now_ms=0, state="missing")
             resp.status = HTTPStatus.NOT_FOUND
             self._answer(req, resp, language, nowhere, view)
-            return None
+            return language, None
+
+    def _set_headers(self, resp: Response) -> None:
+        resp.set_headers(self._headers)
+        resp.set_header("Cache-Control", "no-store")
 
     async def _look(self, req: Request, room: Room, language: Language) -> View:
         held, now_ms = held_by(req), self._about.now_ms()
@@ -261,17 +254,9 @@ class WaitPage(Page):
         return view_of(room, language, now_ms=now_ms, state="failing", retry_after_s=retry_after_s)
 
     def _keep(self, req: Request, resp: Response, view: View) -> None:
-        """Let the browser keep the place, out of reach for scripts and for every other path."""
         assert view.token is not None
-        resp.set_cookie(
-            COOKIE,
-            f"{view.first_position or INSIDE}{BETWEEN}{view.token}",
-            max_age=_DAY_S,
-            path=f"/wait/{view.queue_id}",
-            same_site="Lax",
-            secure=self._proxies.is_secure(req),
-            http_only=True,
-        )
+        held = Held(view.token, view.first_position)
+        keep(resp, view.queue_id, held, is_secure=self._proxies.is_secure(req))
 
     def _answer(
         self, req: Request, resp: Response, language: Language, room: Room, view: View
@@ -307,26 +292,12 @@ class WaitPage(Page):
 
     def _switch(self, req: Request, resp: Response, lang: str) -> None:
         """Remember a language and lead back to the page as it was."""
+        self._set_headers(resp)
         chosen = next((each for each in self._languages if each.name == lang), None)
         if chosen:
             languages.remember(resp, chosen, is_secure=self._proxies.is_secure(req))
         resp.status = HTTPStatus.SEE_OTHER
         resp.set_header("Location", address_of(req, keeps_still=True))
-
-
-class ColoursResource:
-    """`/wait/{queue_id}/colours.css`: the colours of a room; its address names the version."""
-
-    def __init__(self, registry: Registry) -> None:
-        self._registry: Final = registry
-
-    async def on_get(self, _req: Request, resp: Response, queue_id: str) -> None:
-        """Send the rules, none for a room without colours."""
-        room = await self._registry.find(queue_id)
-        resp.text = colours.style_sheet(room.appearance.colours)
-        resp.content_type = "text/css; charset=utf-8"
-        resp.set_header("Cache-Control", "public, max-age=3600")
-        resp.set_header("X-Content-Type-Options", "nosniff")
 
 
 def add_routes(

@@ -28,6 +28,7 @@ from api.rooms.frames import (
     place_data,
 )
 from api.rooms.halls import Hall
+from api.rooms.lingering import Lingering
 from models.errors import StanchionError, UnavailableError
 from models.rooms.estimates import Estimate
 from models.rooms.line_copy import LineCopy
@@ -49,8 +50,6 @@ _TOLD_AT_ONCE: Final = 250
 # Each who is let in costs a signature, and while those are made nothing else is.
 _ASKED_AT_ONCE: Final = 50
 _RETRY_S: Final = 0.5
-# Whoever was told the last word and does not hang up is put out.
-_LINGER_S: Final = 10.0
 _EXACT_BITS: Final = 7
 _NO_PLACE: Final = Place(0, 0)  # of a listener who is in no audience
 
@@ -65,7 +64,7 @@ class Teller:
         self._halls: Final[dict[str, Hall]] = {}
         self._off: Final[deque[Listener]] = deque()  # who does not wait, and is to be told why
         self._is_off: Final = asyncio.Event()
-        self._lingering: Final[deque[tuple[float, Listener]]] = deque()
+        self._lingering: Final = Lingering()
         self._blind_until_s = 0.0
 
     async def welcome(self, room_id: str, token: str) -> Listener:
@@ -137,7 +136,7 @@ class Teller:
                     await self._look_round(hall, loop.time())
                 except Exception:  # a bug in one room shall not silence the others
                     log.exception("visitors_not_told", room_id=hall.room_id)
-            await self._put_out(loop.time())
+            await self._lingering.put_out(loop.time())
             due_s = max(due_s + _ROUND_S, loop.time())
             await asyncio.sleep(due_s - loop.time())
 
@@ -305,14 +304,7 @@ class Teller:
         listener.is_over = True
         self._take_out(listener)
         listener.present.send(*listener.last)
-        ends_s = asyncio.get_running_loop().time() + _LINGER_S
-        self._lingering.append((ends_s, listener))
-
-    async def _put_out(self, now_s: float) -> None:
-        while self._lingering and self._lingering[0][0] <= now_s:
-            _, listener = self._lingering.popleft()
-            if listener.present is not None:
-                await listener.present.dismiss()
+        self._lingering.add(listener, asyncio.get_running_loop().time())
 
 
 def _rounded(position: int) -> int:

@@ -9,10 +9,11 @@ from models.errors import (
     UnauthenticatedError,
     UnavailableError,
 )
+from models.rooms.rules import Entry
 
 # A room in maintenance is looked at again after so long, and a full one: places leave all the time.
-MAINTENANCE_RETRY_S: Final = 30
-FULL_RETRY_S: Final = 10
+_MAINTENANCE_RETRY_S: Final = 30
+_FULL_RETRY_S: Final = 10
 
 
 class MissingTokenError(UnauthenticatedError):
@@ -123,3 +124,12 @@ class MaintenanceError(RoomClosedError):
 
     code = "maintenance_mode"
     sentence = "Queue is in maintenance mode"
+
+
+def refusal_of(room_id: str, entry: Entry) -> UnavailableError:
+    """Return what somebody hears who was given no place."""
+    if entry is Entry.FULL:
+        return RoomFullError(room_id, _FULL_RETRY_S)
+    if entry is Entry.MAINTENANCE:
+        return MaintenanceError(room_id, _MAINTENANCE_RETRY_S)
+    return RoomClosedError(room_id, _MAINTENANCE_RETRY_S)

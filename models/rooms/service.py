@@ -16,14 +16,10 @@ from models.rooms import codes, facts, identities, joining, scripts, visitor_fac
 from models.rooms.joining import Joining
 from models.rooms.passes import RENEWED_BEFORE_MS, Passes, Recent, Visitor
 from models.rooms.refusals import (
-    FULL_RETRY_S,
-    MAINTENANCE_RETRY_S,
     ForeignTokenError,
-    MaintenanceError,
     PositionExpiredError,
     PositionNotFoundError,
-    RoomClosedError,
-    RoomFullError,
+    refusal_of,
 )
 from models.rooms.registry import Registry
 from models.rooms.room import FailMode, Room
@@ -92,7 +88,7 @@ class RoomService:
                 raise
             return Entered(passed, is_new=True)
         if joined.place is None:
-            raise _refusal(room_id, joined.entry)
+            raise refusal_of(room_id, joined.entry)
         if joined.entry is Entry.JOINED and code is not None:
             await self._spend(room, code, joined.place)
         visitor = await self._passes.issue(room, joined.place)
@@ -301,11 +297,3 @@ def _beat_all(room_id: str, places: Sequence[Place]) -> scripts.Call[list[int]]:
     return scripts.Call(
         call.script, call.room_id, call.arguments, lambda answer: [call.read(answer)] * count
     )
-
-
-def _refusal(room_id: str, entry: Entry) -> UnavailableError:
-    if entry is Entry.FULL:
-        return RoomFullError(room_id, FULL_RETRY_S)
-    if entry is Entry.MAINTENANCE:
-        return MaintenanceError(room_id, MAINTENANCE_RETRY_S)
-    return RoomClosedError(room_id, MAINTENANCE_RETRY_S)
