@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import datetime
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any, Final
 
@@ -17,9 +18,16 @@ import httpx
 
 from api.messages import act_commands, activity_commands, browse_commands
 from models.settings import Settings, SettingsError, host_of, port_of
-from stanchion_client import Client, ClientError, Event, QueueStatus, UnreachableError
+from stanchion_client import (
+    Client,
+    ClientError,
+    Event,
+    QueueStatus,
+    UnauthorizedError,
+    UnreachableError,
+)
 from stanchion_client.calls import Call
-from stanchion_client.transport import answer_of, headers_of
+from stanchion_client.transport import answer_of, checked, headers_of
 
 _FAULT: Final = 1
 # A request that changes many ends by itself after 20 s, and counts before and after.
@@ -66,7 +74,7 @@ def messages(settings: Settings, options: argparse.Namespace) -> int:
 
 @contextmanager
 def _client(settings: Settings, options: argparse.Namespace) -> Iterator[Client]:
-    url, key = options.url or _own_url(settings), _key(settings, options)
+    url, key = _url(settings, options), _key(settings, options)
     with _saying_what_fails(), Client(url, api_key=key) as client:
         yield client
 
@@ -74,7 +82,7 @@ def _client(settings: Settings, options: argparse.Namespace) -> Iterator[Client]
 @contextmanager
 def _connected(settings: Settings, options: argparse.Namespace) -> Iterator[httpx.Client]:
     """Yield a connection for what the package for programs does not know."""
-    url, headers = options.url or _own_url(settings), headers_of(_key(settings, options))
+    url, headers = _url(settings, options), headers_of(_key(settings, options))
     with _saying_what_fails(), httpx.Client(base_url=url, headers=headers) as client:
         yield client
 
@@ -95,6 +103,15 @@ def asking(settings: Settings, options: argparse.Namespace) -> Iterator[act_comm
         yield ask
 
 
+def _url(settings: Settings, options: argparse.Namespace) -> str:
+    if options.url is None:
+        return _own_url(settings)
+    try:
+        return checked(options.url)
+    except ValueError:
+        raise SettingsError("URL", "must begin with http:// or https://") from None
+
+
 def _key(settings: Settings, options: argparse.Namespace) -> str | None:
     if options.key_file is None:
         return settings.secret_key
@@ -109,7 +126,9 @@ def _saying_what_fails() -> Iterator[None]:
     try:
         yield
     except ClientError as error:
-        print(f"stanchion: {error}", file=sys.stderr)
+        lacks_key = isinstance(error, UnauthorizedError) and error.status == HTTPStatus.UNAUTHORIZED
+        advice = "; name a key by --key-file" if lacks_key else ""
+        print(f"stanchion: {error}{advice}", file=sys.stderr)
         raise SystemExit(_FAULT) from None
 
 

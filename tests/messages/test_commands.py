@@ -13,6 +13,7 @@ import httpx
 import pytest
 
 from api.cli import main
+from tests.conftest import StartSystem
 from tests.messages.test_contract import put, take
 from tests.servers import ROOT, System
 
@@ -90,6 +91,8 @@ def test_stats_count(command: Command, http: httpx.Client) -> None:
         (("messages", "put", "{"), 2, "PAYLOAD: is not JSON"),
         (("messages", "put", "{}", "--priority", "10"), 1, "priority"),
         (("messages", "stats", "--url", "http://127.0.0.1:1"), 1, "Connection refused"),
+        (("messages", "stats", "--url", "localhost:8080"), 2, "URL: must begin with http://"),
+        (("messages", "list", "main", "--url", "x"), 2, "URL: must begin with http://"),
         (("messages", "stats", "--key-file", "/nowhere"), 2, "KEY_FILE"),
     ],
 )
@@ -102,6 +105,16 @@ def test_what_goes_wrong_is_said_in_a_line(
     assert (ended, out) == (code, "")
     assert said in told
     assert len(told.splitlines()) == 1
+
+
+@pytest.mark.parametrize("backend", ["sqlite"], indirect=True)
+def test_who_shows_no_key_is_told_how(command: Command, start_system: StartSystem) -> None:
+    guarded = start_system("api", SECRET_KEY="the key of this test")
+
+    code, _, told = command("messages", "stats", "--url", guarded.url)
+
+    assert code == 1
+    assert "(401 invalid_key); name a key by --key-file" in told
 
 
 def test_tail_prints_what_happens_until_it_is_stopped(system: System, http: httpx.Client) -> None:
