@@ -5,8 +5,11 @@ The tables are everybody's: an operation that takes such a text is tried with al
 
 import re
 import shlex
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
+
+import pytest
 
 from tests.mail.exim_server import EximServer
 
@@ -97,6 +100,16 @@ NO_QUEUES: Final = (
     *("..", ".", "../input", "/etc", "a/../..", "a b", "a\n", "a\0", "-C/etc/passwd", "*"),
     *("$(id)", "${run{/bin/id}}", "a" * 65),
 )
+
+
+def some(texts: Mapping[str, str] | Iterable[str]) -> list[Any]:
+    """Return every third of the texts for the default run, and the others for the slow one."""
+    named = texts if isinstance(texts, Mapping) else {repr(text)[:40]: text for text in texts}
+    return [
+        pytest.param(text, id=name, marks=[pytest.mark.slow] if number % 3 else [])
+        for number, (name, text) in enumerate(named.items())
+    ]
+
 
 # All that Exim is ever told.
 _ARGUMENTS: Final = re.compile(

@@ -90,12 +90,10 @@ def where(field: str, each: Mail) -> str:
     return texts[field]
 
 
-@pytest.mark.parametrize("text", FILTER_TEXTS)
 @pytest.mark.parametrize("field", ["status", "host", "message_id"])
-async def test_text_that_nothing_is_called_finds_nothing(
-    database: Database, field: str, text: str
-) -> None:
+async def test_text_that_nothing_is_called_finds_nothing(database: Database, field: str) -> None:
     apply_batch(database, replace(batch(1, mail(1), mail(2)), is_whole=True), now_ms=NOW_MS)
 
-    assert await found(database, MailFilter(**{field: text})) == []  # type: ignore[arg-type]
+    for text in FILTER_TEXTS:
+        assert await found(database, MailFilter(**{field: text})) == [], text  # type: ignore[arg-type]
     assert await found(database, MailFilter()) == [1, 2]
