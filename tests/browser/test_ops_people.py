@@ -48,6 +48,30 @@ def test_an_admin_makes_a_user_and_gives_another_role(
     assert [*visit.errors, *visit.strangers] == []
 
 
+def test_an_officer_gets_a_counter_where_the_user_is_made(
+    open_page: OpenPage, counters_site: System, hall: BrowserHall
+) -> None:
+    first, second = hall.counter("Quầy của Lan"), hall.counter("Quầy khác của Lan")
+    page = open_page("/ops/people", of=counters_site).page
+    log_in(page, "admin", ADMIN_PASSWORD)
+    page.get_by_label("User name").fill("Nguyễn Lan")
+    page.locator("[name=role]").select_option("officer")
+    page.locator("[name=counter]").select_option(str(first))
+    page.get_by_label("Password (at least 8 characters)").fill(PASSWORD)
+    page.get_by_role("button", name="Add").click()
+    expect(page.locator("[name=username]:invalid")).to_have_count(1)  # the browser says why
+
+    page.get_by_label("User name").fill("lan")
+    page.get_by_role("button", name="Add").click()
+    expect(page.get_by_label("Counter of lan")).to_have_value(str(first))
+    page.get_by_label("Counter of lan").select_option(str(second))
+    expect(page.locator("#page")).to_have_attribute("aria-busy", "false")
+
+    users = hall.admin.get("/api/v1/auth/users").json()["data"]
+    [lan] = [each for each in users if each["username"] == "lan"]
+    assert (lan["role"], lan["counter_id"]) == ("officer", second)
+
+
 def test_a_key_is_shown_once(open_page: OpenPage, counters_site: System, hall: BrowserHall) -> None:
     page = open_page("/ops/people", of=counters_site).page
     log_in(page, "admin", ADMIN_PASSWORD)

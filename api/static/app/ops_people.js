@@ -12,14 +12,21 @@ const LOOK_EVERY_MS = 30_000;
 const ROLES = ["admin", "supervisor", "officer", "kiosk", "display", "operator", "viewer"];
 const SCOPES = ["messages", "rooms", "tickets", "kiosk", "admin"];
 const PASSWORD_MIN = 8;
+const NAME = "[a-z0-9][a-z0-9._@\\-]*"; // what the server takes as a name of a user or a key
 
 const users = signal(null);
 const keys = signal(null);
+const counters = signal([]); // what an officer may be given
 
 async function lookNow() {
-  const [people, programs] = await Promise.all([ask("GET", "/api/v1/auth/users"), ask("GET", "/api/v1/auth/keys")]);
+  const [people, programs, hall] = await Promise.all([
+    ask("GET", "/api/v1/auth/users"),
+    ask("GET", "/api/v1/auth/keys"),
+    ask("GET", "/app/counters"),
+  ]);
   users.value = people.data;
   keys.value = programs.data;
+  counters.value = hall.counters;
 }
 
 const change = (user, changes) => act(() => ask("PATCH", `/api/v1/auth/users/${encodeURIComponent(user.username)}`, changes));
@@ -35,12 +42,24 @@ function Roles({ value, onChange, ...attributes }) {
   </select>`;
 }
 
+/** The counter of an officer: without one nobody can be called. */
+function CounterOf({ value, onChange, ...attributes }) {
+  return html`<select value=${value ?? ""} onChange=${onChange} ...${attributes}>
+    <option value="">${text("people.no_counter")}</option>
+    ${counters.value.map((each) => html`<option key=${each.id} value=${each.id}>${each.name}</option>`)}
+  </select>`;
+}
+
 function Users() {
   const [locked, setLocked] = useState(null); // whose password is set anew
   const heads = ["name", "full_name", "role", "last", "state"].map((each) => text(`people.${each}`));
   async function turn(event, user) {
     const select = event.target;
     if (!(await change(user, { role: select.value }))) select.value = user.role; // refused: as it was
+  }
+  async function seat(event, user) {
+    const select = event.target;
+    if (!(await change(user, { counter_id: Number(select.value) || null }))) select.value = user.counter_id ?? "";
   }
   return html`<section aria-labelledby="users">
     <h2 id="users">${text("people.users")}</h2>
@@ -49,7 +68,8 @@ function Users() {
         (user) => html`<tr key=${user.id}>
           <th scope="row">${user.username}</th>
           <td>${user.full_name || "–"}</td>
-          <td><${Roles} value=${user.role} aria-label=${text("people.role_of", { name: user.username })} onChange=${(event) => turn(event, user)} /></td>
+          <td><${Roles} value=${user.role} aria-label=${text("people.role_of", { name: user.username })} onChange=${(event) => turn(event, user)} />
+            ${user.role === "officer" && html`<${CounterOf} value=${user.counter_id} aria-label=${text("people.counter_of", { name: user.username })} onChange=${(event) => seat(event, user)} />`}</td>
           <td class="when">${moment(user.last_login_at)}</td>
           <td>
             <span class="state">${text(user.is_active ? "people.active" : "people.disabled")}</span>
@@ -67,6 +87,7 @@ function Users() {
 }
 
 function NewUser() {
+  const [role, setRole] = useState("viewer");
   async function add(event) {
     event.preventDefault();
     const form = event.target;
@@ -74,19 +95,22 @@ function NewUser() {
       ask("POST", "/api/v1/auth/users", {
         username: form.username.value.trim(),
         full_name: form.full_name.value.trim(),
-        role: form.role.value,
+        role,
+        ...(role === "officer" && { counter_id: Number(form.counter.value) }),
         password: form.password.value,
       }),
     );
     if (!made) return; // what was written stays, to be mended
     form.reset();
+    setRole("viewer");
     say(text("people.made", { name: made.data.username }));
   }
   return html`<h3>${text("people.new_user")}</h3>
     <form class="row" autocomplete="off" onSubmit=${add}>
-      <label>${text("people.name")} <input name="username" required maxlength="64" autocomplete="off" /></label>
+      <label>${text("people.name")} <input name="username" required pattern=${NAME} title=${text("people.name_form")} maxlength="64" autocomplete="off" /></label>
       <label>${text("people.full_name")} <input name="full_name" maxlength="255" autocomplete="off" /></label>
-      <label>${text("people.role")} <${Roles} value="viewer" name="role" /></label>
+      <label>${text("people.role")} <${Roles} value=${role} name="role" onChange=${(event) => setRole(event.target.value)} /></label>
+      ${role === "officer" && html`<label>${text("people.counter")} <${CounterOf} name="counter" required /></label>`}
       <label>${text("people.first_password")} <input name="password" type="password" required minlength=${PASSWORD_MIN} autocomplete="new-password" /></label>
       <button class="copy" type="submit">${text("people.add")}</button>
     </form>`;
@@ -144,7 +168,7 @@ function Keys() {
     </div>
     <h3>${text("people.new_key")}</h3>
     <form class="row" onSubmit=${add}>
-      <label>${text("people.key")} <input name="name" required maxlength="64" autocomplete="off" /></label>
+      <label>${text("people.key")} <input name="name" required pattern=${NAME} title=${text("people.name_form")} maxlength="64" autocomplete="off" /></label>
       <label>${text("people.scope")}
         <select name="scope">${SCOPES.map((each) => html`<option key=${each} value=${each}>${text(`scope.${each}`)}</option>`)}</select>
       </label>
