@@ -28,6 +28,10 @@ RUN chmod 0755 /opt/stanchion/bin/stanchion-health \
     && python -m compileall -q -j 0 /opt/stanchion/lib
 
 FROM python:${PYTHON_VERSION}-slim-bookworm
+# The voice that calls numbers where a hall recorded none.
+RUN apt-get update \
+    && apt-get install --yes --no-install-recommends espeak-ng \
+    && rm -rf /var/lib/apt/lists/*
 RUN groupadd --system --gid 10001 stanchion \
     && useradd --system --uid 10001 --gid 10001 --no-create-home --home-dir /var/lib/stanchion \
         --shell /usr/sbin/nologin stanchion \

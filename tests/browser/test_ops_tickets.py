@@ -8,6 +8,7 @@ from playwright.sync_api import expect
 from tests.browser.conftest import PHONE, OpenPage
 from tests.browser.hall import BrowserHall, log_in
 from tests.browser.test_looks import AXE
+from tests.people.conftest import ADMIN_PASSWORD
 from tests.servers import System
 
 pytestmark = pytest.mark.xdist_group("browser")
@@ -52,6 +53,36 @@ def test_a_supervisor_sees_the_load_and_sets_up_a_hall(
     expect(page.get_by_label("New counter")).to_have_value("Quầy của trang")
     page.evaluate(AXE)
     assert page.evaluate("async () => (await axe.run()).violations.map((each) => each.id)") == []
+
+
+def test_the_hall_takes_hours_as_people_write_them_and_says_what_is_wrong(
+    open_page: OpenPage, counters_site: System, hall: BrowserHall
+) -> None:
+    counter_id = hall.counter("Quầy có giờ")
+    page = open_page("/ops/tickets", of=counters_site, locale="en-GB").page
+    log_in(page, "admin", ADMIN_PASSWORD)
+    expect(page.get_by_role("group", name="Quầy có giờ")).to_contain_text(f"ID {counter_id}")
+    form = page.locator("section[aria-labelledby=opening] form").first
+    [before] = hall.admin.get("/app/branches").json()["branches"][:1]
+
+    form.get_by_label("Always open").uncheck()
+    form.get_by_label("Monday").fill("11:30-08:00")
+    form.get_by_role("button", name="Save").click()
+    expect(form.locator("[name=mon]:invalid")).to_have_count(1)
+    form.get_by_label("Monday").fill("7h30-11h30; 13 - 17:00")
+    form.get_by_label("Time zone").fill("Asia/Ha_Noi")
+    form.get_by_role("button", name="Save").click()
+    expect(page.get_by_role("alert")).to_contain_text("timezone")
+    form.get_by_label("Time zone").fill("Asia/Ho_Chi_Minh")
+    form.get_by_label("Name of the hall").fill("Phường Bến Nghé")
+    form.get_by_role("button", name="Save").click()
+    expect(page.get_by_text("Saved.")).to_be_visible()
+    kept = hall.admin.get(f"/app/branches/{before['id']}").json()
+
+    assert kept["opening"]["mon"] == [["07:30", "11:30"], ["13:00", "17:00"]]
+    assert (kept["name"], kept["timezone"]) == ("Phường Bến Nghé", "Asia/Ho_Chi_Minh")
+    news = {key: before[key] for key in ("name", "timezone", "opening")}
+    hall.admin.patch(f"/app/branches/{before['id']}", json=news).raise_for_status()
 
 
 def test_an_officer_is_told_whose_page_it_is(

@@ -22,6 +22,7 @@ const root = document.getElementById("hall");
 const hall = signal(null); // {counters, branches, procedures}
 const list = signal(null);
 const refusal = signal(null);
+const isDone = signal(false); // the last change holds
 let timer = null;
 
 const look = oneAtATime(async () => {
@@ -53,13 +54,16 @@ const lookSoon = () => {
 
 /** Change something; what is refused says why, and what was written stays. */
 async function change(method, path, body) {
+  isDone.value = false;
   try {
     await ask(method, path, body);
     refusal.value = null;
     await look();
+    isDone.value = true;
     return true;
   } catch (error) {
-    refusal.value = error.status ? error.message : text("refusal.away");
+    const facts = error.code === "invalid" ? Object.entries(error.details).map(([field, fault]) => `${field}: ${fault}`) : [];
+    refusal.value = error.status ? [error.message, ...facts].join(" – ") : text("refusal.away");
     return false;
   }
 }
@@ -69,6 +73,7 @@ function Board() {
   const { counters, branches, procedures } = hall.value;
   return html`
     <div class="told" role="alert">${refusal.value && html`<p class="notice refusal">${refusal.value}</p>`}</div>
+    <div class="told" role="status">${isDone.value && html`<p class="notice">${text("hall.done")}</p>`}</div>
     ${counters.length === 0 ? html`<p>${text("hall.none")}</p>` : html`<${Load} />`}
     <${Reports} branches=${branches} />
     <${Announcing} onChange=${change} />

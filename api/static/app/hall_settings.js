@@ -5,7 +5,7 @@ import { text } from "./texts.js";
 
 const DAYS = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"];
 const POLICIES = ["interleave", "strict", "ageing", "fifo"];
-const SPANS = /^\s*(\d{2}:\d{2})\s*[-–]\s*(\d{2}:\d{2})\s*$/;
+const SPAN = /^\s*(\d{1,2})(?:[:h.](\d{2})|h)?\s*[-–]\s*(\d{1,2})(?:[:h.](\d{2})|h)?\s*$/i;
 
 export function Announcing({ onChange }) {
   async function send(event) {
@@ -46,8 +46,8 @@ export function Counters({ counters, onChange }) {
       ${counters.map(
         (each) => html`
           <div class="row" key=${each.id} role="group" aria-label=${each.name}>
-            <label>${text("hall.name")}
-              <input key=${each.name} defaultValue=${each.name} maxlength="255" onChange=${(event) => onChange("PATCH", path(each), { name: event.target.value.trim() })} />
+            <label>${text("hall.name")} <small>(ID ${each.id})</small>
+              <input required key=${each.name} defaultValue=${each.name} maxlength="255" onChange=${(event) => event.target.reportValidity() && onChange("PATCH", path(each), { name: event.target.value.trim() })} />
             </label>
             <label>${text("hall.policy")}
               <select value=${each.policy} onChange=${(event) => onChange("PATCH", path(each), { policy: event.target.value })}>
@@ -113,18 +113,24 @@ export function Procedures({ procedures, counters, onChange }) {
   `;
 }
 
-/** Return the spans that somebody wrote, null if they are none: `08:00-11:30, 13:30-17:00`. */
+/** Return the spans that somebody wrote, as `08:00-11:30, 13:30-17:00`, `8-11; 13-17` or `7h30-11h30`; null if they are none. */
 function spans(written) {
   if (!written.trim()) return [];
-  const found = written.split(",").map((part) => SPANS.exec(part));
-  return found.every(Boolean) ? found.map(([, from, to]) => [from, to]) : null;
+  const found = written.split(/[,;]/).map((part) => SPAN.exec(part));
+  if (!found.every(Boolean)) return null;
+  const at = (hour, minute = "00") => `${hour.padStart(2, "0")}:${minute}`;
+  const made = found.map(([, h, m, untilH, untilM]) => [at(h, m), at(untilH, untilM)]);
+  const moments = made.flat();
+  const isInOrder = moments.every((each, i) => i === 0 || moments[i - 1] < each);
+  return isInOrder && moments.at(-1) <= "24:00" && moments.every((each) => each.slice(3) < "60") ? made : null;
 }
 
 export function Hours({ branches, onChange }) {
   function send(event, branch) {
     event.preventDefault();
     const form = event.target;
-    if (form.always.checked) return onChange("PATCH", `/app/branches/${branch.id}`, { opening: null });
+    const hall = { name: form.title.value.trim(), timezone: form.timezone.value.trim() };
+    if (form.always.checked) return onChange("PATCH", `/app/branches/${branch.id}`, { ...hall, opening: null });
     const opening = {};
     for (const day of DAYS) {
       const found = spans(form[day].value);
@@ -132,7 +138,7 @@ export function Hours({ branches, onChange }) {
       if (!found) return form[day].reportValidity();
       opening[day] = found;
     }
-    return onChange("PATCH", `/app/branches/${branch.id}`, { opening });
+    return onChange("PATCH", `/app/branches/${branch.id}`, { ...hall, opening });
   }
   return html`
     <section aria-labelledby="opening">
@@ -141,7 +147,9 @@ export function Hours({ branches, onChange }) {
       ${branches.map(
         (branch) => html`
           <form class="fields" key=${branch.id} aria-label=${branch.name} onSubmit=${(event) => send(event, branch)}>
-            <h3>${branch.name}</h3>
+            <h3>${branch.name} <small>(ID ${branch.id})</small></h3>
+            <label>${text("hall.branch_name")} <input name="title" defaultValue=${branch.name} required maxlength="255" /></label>
+            <label>${text("hall.timezone")} <input name="timezone" defaultValue=${branch.timezone} required maxlength="64" spellcheck="false" /></label>
             <label class="check"><input type="checkbox" name="always" defaultChecked=${branch.opening === null} /> ${text("hall.always")}</label>
             <div class="days">
               ${DAYS.map(
