@@ -13,6 +13,10 @@ from api.operations import Operation, operation_of
 
 _METHODS: Final = ("get", "post", "put", "patch", "delete")
 _REF: Final = "#/components/schemas/{name}"
+_ABOUT: Final = (
+    "One server for every queue that people run. `POST /api/queue/message` puts a first message in."
+    " What needs credentials says which: an API key, the admin key, a token or a session."
+)
 _SECURITY: Final = {
     "ApiKey": {"type": "apiKey", "in": "header", "name": "X-API-KEY"},
     "AdminKey": {"type": "apiKey", "in": "header", "name": "X-Admin-Key"},
@@ -20,6 +24,17 @@ _SECURITY: Final = {
     "Session": {"type": "apiKey", "in": "cookie", "name": "session_id"},
 }
 
+# What the packages of `api` are to a reader, in the order in which they are shown.
+_TAGS: Final = {
+    "messages": ("Messages", "Work for programs: put in, taken out under a lease, acknowledged."),
+    "schedules": ("Schedules", "Messages that are put in at set moments."),
+    "webhooks": ("Webhooks", "Messages that are sent to an address."),
+    "rooms": ("Rooms", "Visitors in front of a busy site, and who sets up their rooms."),
+    "mail": ("Mail", "The queue of an Exim, its logs and its reports."),
+    "tickets": ("Tickets", "People at counters: tickets, counters, procedures, halls."),
+    "people": ("People", "Log-ins, users, keys and the audit log."),
+    "ops": ("Overview", "All queues at a glance."),
+}
 # Said of every operation: the connection answers it, before anybody looks which is asked.
 _HEAD_TOO_LARGE: Final = {
     "description": "The address and the headers are longer than 64 KiB together; no body"
@@ -34,22 +49,64 @@ def document(routes: Sequence[Route], *, version: str) -> dict[str, Any]:
     types = _types(operation for _, _, operation in operations)
     references, schemas = msgspec.json.schema_components(types, ref_template=_REF)
     reference_of = dict(zip(types, references, strict=True))
+    domains = {path: type(resource).__module__.split(".")[1] for path, resource in routes}
     paths: dict[str, Any] = {}
     for path, method, operation in operations:
-        paths.setdefault(re.sub(r"{(\w+)[^}]*}", r"{\1}", path), {})[method] = _describe(
-            path, method, operation, reference_of, schemas
-        )
+        described = _describe(path, method, operation, reference_of, schemas)
+        described["tags"] = [_TAGS[domains[path]][0]]
+        paths.setdefault(re.sub(r"{(\w+)[^}]*}", r"{\1}", path), {})[method] = described
     # The fields of queries stand as parameters, so only what bodies refer to is a component.
     _, components = msgspec.json.schema_components(
         _types((operation for _, _, operation in operations), queries=False), ref_template=_REF
     )
-    return {
-        "openapi": "3.1.0",
-        "info": {"title": "Stanchion", "version": version, "license": {"name": "Apache-2.0"}},
-        "servers": [{"url": "/"}],
-        "paths": paths,
-        "components": {"schemas": components, "securitySchemes": _SECURITY},
-    }
+    return _for_generators(
+        {
+            "openapi": "3.1.0",
+            "info": {
+                "title": "Stanchion",
+                "version": version,
+                "license": {"name": "Apache-2.0"},
+                "description": _ABOUT,
+            },
+            "servers": [{"url": "/"}],
+            "tags": [{"name": name, "description": said} for name, said in _TAGS.values()],
+            "paths": paths,
+            "components": {"schemas": components, "securitySchemes": _SECURITY},
+        }
+    )
+
+
+def _for_generators(described: dict[str, Any]) -> dict[str, Any]:
+    """Return the same document in words that those understand who make a client of it.
+
+    msgspec tells two types of one name apart by their modules, which are nobody's business and no
+    name in other languages; and it says of a tuple that it has no further items, which its
+    `maxItems` says already, by a schema that is `false`.
+    """
+    schemas = described["components"]["schemas"]
+    names = {name: _public(name) for name in schemas if "." in name}
+    for name, public in names.items():
+        schemas[public] = {**schemas.pop(name), "title": public}
+    references = {_REF.format(name=name): _REF.format(name=names[name]) for name in names}
+
+    def plain(value: Any) -> Any:
+        if isinstance(value, list):
+            return [plain(each) for each in value]
+        if not isinstance(value, dict):
+            return references.get(value, value) if isinstance(value, str) else value
+        is_tuple = value.get("items") is False and "maxItems" in value
+        return {
+            name: plain(each) for name, each in value.items() if name != "items" or not is_tuple
+        }
+
+    result: dict[str, Any] = plain(described)
+    return result
+
+
+def _public(name: str) -> str:
+    """Return a name without modules: `TicketsStatus` for `models.tickets.rules.Status`."""
+    _, domain, *_, own = name.split(".")
+    return domain.capitalize() + own
 
 
 class DocumentResource:

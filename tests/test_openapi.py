@@ -57,6 +57,19 @@ def test_what_the_connection_answers_stands_at_every_operation(described: dict[s
     assert [each["operationId"] for each in operations if "431" not in each["responses"]] == []
 
 
+def test_a_program_can_make_a_client_of_it(described: dict[str, Any]) -> None:
+    text = json.dumps(described)
+
+    assert '"items": false' not in text  # tuples say it by maxItems, which generators understand
+    names = set(described["components"]["schemas"])
+    assert {"MessagesStatus", "TicketsStatus"} <= names
+    assert [name for name in names if not name.isidentifier()] == []
+    tags = [tag["name"] for tag in described["tags"]]
+    used = [each["tags"] for methods in described["paths"].values() for each in methods.values()]
+    assert tags[0] == "Messages"
+    assert {tag for [tag] in used} == set(tags)
+
+
 def test_schema_is_that_of_the_type_that_validates(described: dict[str, Any]) -> None:
     schema = described["components"]["schemas"]["NewMessageBody"]
 
