@@ -41,6 +41,7 @@ FILES: Final = (
     "app/console_parts.js",
     "app/copy.js",
     "app/desk.js",
+    "app/hall_clips.js",
     "app/hall_line.js",
     "app/hall_page.css",
     "app/hall_page.js",

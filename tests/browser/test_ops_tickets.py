@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import expect
+from playwright.sync_api import FilePayload, expect
 
 from tests.browser.conftest import PHONE, OpenPage
 from tests.browser.hall import BrowserHall, log_in
@@ -83,6 +83,34 @@ def test_the_hall_takes_hours_as_people_write_them_and_says_what_is_wrong(
     assert (kept["name"], kept["timezone"]) == ("Phường Bến Nghé", "Asia/Ho_Chi_Minh")
     news = {key: before[key] for key in ("name", "timezone", "opening")}
     hall.admin.patch(f"/app/branches/{before['id']}", json=news).raise_for_status()
+
+
+def test_recorded_clips_are_uploaded_by_their_names(
+    open_page: OpenPage, counters_site: System, hall: BrowserHall
+) -> None:
+    hall.counter("Quầy 8")
+    page = open_page("/ops/tickets", of=counters_site, locale="en-GB").page
+    log_in(page, "admin", ADMIN_PASSWORD)
+    form = page.get_by_role("form", name="Recorded voice of").first
+    sound = b"RIFF\x24\x00\x00\x00WAVEfmt " + bytes(24)
+    files: list[FilePayload] = [
+        {"name": name, "mimeType": "audio/wav", "buffer": sound}
+        for name in ("Ticket.wav", "7.wav", "hello.wav", "8.txt")
+    ]
+
+    form.get_by_label("WAV, MP3 or Ogg files").set_input_files(files)
+    form.get_by_role("button", name="Upload").click()
+    section = page.locator("section[aria-labelledby=clips]")
+    expect(section.get_by_role("status").first).to_contain_text("2 uploaded.")
+    expect(section).to_contain_text("hello.wav: ")
+    expect(section).to_contain_text("8.txt: not a WAV, MP3 or Ogg file")
+    expect(section).to_contain_text("Not there yet: counter, 0, 1")
+    [seven] = [c for c in hall.admin.get("/app/voice/clips").json()["clips"] if c["key"] == "7"]
+    assert hall.admin.get(seven["url"]).content == sound
+    section.get_by_role("button", name="Remove clip 7").click()
+    expect(section.get_by_role("button", name="Remove clip 7")).to_have_count(0)
+    section.get_by_role("button", name="Remove clip ticket").click()
+    expect(section.get_by_role("listitem")).to_have_count(0)
 
 
 def test_an_officer_is_told_whose_page_it_is(

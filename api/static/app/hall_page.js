@@ -5,6 +5,7 @@ import { effect } from "@preact/signals-core";
 import { render } from "preact";
 
 import { ask } from "./ask.js";
+import { Clips } from "./hall_clips.js";
 import { followHall } from "./hall_line.js";
 import { html } from "./html.js";
 import { Announcing, Counters, Hours, Procedures } from "./hall_settings.js";
@@ -79,6 +80,7 @@ function Board() {
     <${Announcing} onChange=${change} />
     <${Counters} counters=${counters} onChange=${change} />
     <${Procedures} procedures=${procedures} counters=${counters} onChange=${change} />
+    <${Clips} branches=${branches} onChange=${change} />
     <${Hours} branches=${branches} onChange=${change} />
   `;
 }
