@@ -166,6 +166,23 @@ def test_a_later_start_installs_nothing(checkout: Checkout) -> None:
     assert "installing" not in again.log()
 
 
+def test_an_upgrade_that_reaches_no_packages_leaves_what_ran(checkout: Checkout) -> None:
+    lock = checkout.folder / "requirements.lock"
+    as_it_was = lock.read_text()
+    lock.write_text(f"{as_it_was}# newer\n")
+
+    upgrade = checkout.start(
+        "up", log="upgrade", PIP_INDEX_URL="http://127.0.0.1:9", PIP_RETRIES="0"
+    )
+    code = upgrade.wait(60)
+
+    lock.write_text(as_it_was)
+    assert code == 1, upgrade.log()
+    assert "the dependencies could not be installed" in upgrade.log()
+    subprocess.run([checkout.folder / ".venv/bin/stanchion", "version"], check=True)
+    assert not (checkout.folder / ".venv.before").exists()
+
+
 def test_an_unknown_command_is_a_mistake(checkout: Checkout) -> None:
     process = checkout.start("down", log="down")
 
