@@ -41,6 +41,8 @@ LIMITS: Final = ("LOGINS", "TICKETS", "TICKET_CHANGES", "WAITING_LISTS", "ROOM_A
 CLIENTS: Final = {Producers: 2, Consumers: 2, Hall: 2, Visitors: 1, Letters: 1}
 GROWTH_MIB_MAX: Final = 24.0
 SAMPLE_MAX: Final = 1_000
+# Who stands before the visitor whose page is open: more than are let in, in half an hour.
+AHEAD: Final = 30
 
 
 class WholeUp(Up):
@@ -337,7 +339,7 @@ class Pages:
         self._visitors.make("still", admission_rate=0.001, max_active_users=1)
         self._counter_id = make_counter(officer, "Shown")
         with httpx.Client(base_url=visitors.url) as http:
-            for _ in range(3):
+            for _ in range(AHEAD):
                 assert self._visitors.turn(http)
         self._console = visit("/ops")
         log_in(self._console, "admin", ADMIN_PASSWORD)
