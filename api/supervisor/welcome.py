@@ -10,6 +10,7 @@ from models.settings import Settings
 # Path and what is there; a room adds its pages.
 _PAGES: Final = (
     ("/             ", "what runs here, live"),
+    ("/ops          ", "the console: what needs a person first"),
     ("/api/reference", "every request, to read and to try"),
 )
 
