@@ -53,6 +53,8 @@ class Page:
     name: str
     script: str
     layout = "layout"
+    # The first words of the keys of what its scripts say; None: whatever any script says.
+    spoken: frozenset[str] | None = None
 
     def __init__(self, facts: Facts, user_name: UserName, proxies: Proxies) -> None:
         self._facts: Final = facts
@@ -106,8 +108,13 @@ class Page:
             return None
 
     def _template(self, language: Language) -> templates.Template:
+        said = {
+            key: words
+            for key, words in language.script_texts.items()
+            if self.spoken is None or key.partition(".")[0] in self.spoken
+        }
         # "<" would end the element early or open a comment within it.
-        texts = json.dumps(language.script_texts, ensure_ascii=False).replace("<", "\\u003c")
+        texts = json.dumps(said, ensure_ascii=False).replace("<", "\\u003c")
         raw = {
             "chart_styles": page_files.CHART_STYLES,
             "font": page_files.FONT,

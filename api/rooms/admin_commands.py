@@ -188,5 +188,5 @@ def show(facts: Any, options: argparse.Namespace, lines: Sequence[str]) -> None:
 
 
 def _line_of(facts: dict[str, Any]) -> str:
-    limits = f"{facts['max_active_users']} inside, {facts['admission_rate']}/s"
-    return f"{facts['id']:<24}  {facts['status']:<11}  {limits:<24}  {facts['target_url']}"
+    limits = f"at most {facts['max_active_users']} inside, {facts['admission_rate']}/s"
+    return f"{facts['id']:<24}  {facts['status']:<11}  {limits:<30}  {facts['target_url']}"

@@ -76,6 +76,8 @@ class WaitPage(Page):
     name = "wait"
     script = "wait.js"
     layout = "visitor"
+    # A crowd loads this page at once: it carries none of the words of the staff's pages.
+    spoken = frozenset({"headline", "note", "span", "wait"})
 
     def __init__(self, about: WaitFacts, registry: Registry, service: RoomService) -> None:
         super().__init__(_NOTHING, _nobody, about.proxies)

@@ -102,6 +102,19 @@ def test_it_says_that_it_is_cut_off_and_goes_on_after_a_restart(
     expect(waiting(page)).to_have_text("2")
 
 
+def test_it_goes_on_by_itself_after_redis_was_killed(open_page: OpenPage, house: System) -> None:
+    page = open_page("/ops", of=house).page
+    log_in(page, "admin", ADMIN_PASSWORD)
+    expect(waiting(page)).to_have_text("0")
+
+    house.redis_server.process.kill()
+    house.redis_server.start()
+    house.wait_ready()
+    put(house, 2)
+
+    expect(waiting(page)).to_have_text("2")
+
+
 def test_without_a_socket_it_asks_now_and_then(open_page: OpenPage, house: System) -> None:
     page = open_page("/login?next=/ops", of=house).page
     page.context.route("**/socket.io/**", lambda route: route.abort())

@@ -44,7 +44,7 @@ def test_an_admin_tries_out_a_rate_before_it_is_applied(
     row = page.get_by_role("row", name=NAME)
     expect(row.locator("td").nth(1)).to_have_text("4")
     effect = page.locator("#dials ~ form [role=status]")
-    expect(effect).to_have_text("Who joins now waits about for as long as this stays.")
+    expect(effect).to_have_text("Who joins now waits for as long as this stays.")
 
     hall.admin.patch(PATH, json={"admission_rate": 0, "status": "active"}).raise_for_status()
     expect(row.locator("td").nth(3)).to_have_text("0")

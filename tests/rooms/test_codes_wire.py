@@ -162,7 +162,9 @@ def test_commands_make_change_show_and_delete_rooms(hall: Hall, in_stores: Comma
     )
     assert code == 0, said
     assert in_stores("rooms", "set", room, "status=paused", "admission_rate=3")[0] == 0
-    assert room in in_stores("rooms", "list")[1]
+    listed = in_stores("rooms", "list")[1]
+    assert room in listed
+    assert "at most" in listed  # the limit, and not how many are inside now
     joined = hall.join(room)
     assert "current_waiting" in in_stores("rooms", "stats", room)[1]
     code, _, said = in_stores("rooms", "set", room, "admission_rate=fast")

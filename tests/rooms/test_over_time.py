@@ -167,5 +167,6 @@ def test_who_sends_the_form_too_often_is_told_on_the_page(hall: Hall, system: Sy
 
     assert answer.headers["Content-Type"].startswith("text/html")
     assert "Many are joining from your network" in answer.text
+    assert '"people.users"' not in answer.text  # what staff's pages say is not for the crowd
     assert answer.headers["Refresh"] == f"{answer.headers['Retry-After']}; url=/wait/{room}"
     assert (program.status_code, program.headers["Content-Type"]) == (429, "application/json")

@@ -130,7 +130,7 @@ function Effect({ room, now, set, draft }) {
     });
   const told = (seconds) => {
     if (seconds === null) return text("rooms.never");
-    return seconds === 0 ? text("span.short") : span(seconds);
+    return seconds === 0 ? text("span.short") : text("span.about", { high: span(seconds) });
   };
   return html`<div class="asked">
     <p role="status">
