@@ -3,10 +3,11 @@
 from collections.abc import Iterator, Mapping
 from typing import Final
 
-from api.doctor.findings import Finding, fault, ok
+from api.doctor.findings import Finding, fault, ok, warn
 from models import migrate
 from models.clock import now_ms
 from models.database import Database
+from models.mail.program import find_command
 from models.mail.roll_call import read_hosts
 from models.settings import Settings
 from workers.app import app, configure
@@ -30,7 +31,10 @@ def check_queues(settings: Settings, _environ: Mapping[str, str]) -> Iterator[Fi
 
 
 def check_mail(settings: Settings, _environ: Mapping[str, str]) -> Iterator[Finding]:
-    """Name the mail hosts that are silent: orders to them wait, and their list is old."""
+    """Name the mail hosts that are silent: orders to them wait, and their list is old.
+
+    An Exim that was installed after `stanchion up` is watched from its next start on.
+    """
     if migrate.current(settings.database_url) != migrate.head():
         return  # as another check says
     database = Database(
@@ -41,6 +45,9 @@ def check_mail(settings: Settings, _environ: Mapping[str, str]) -> Iterator[Find
     finally:
         database.close()
     now = now_ms()
+    if not hosts and find_command(settings.exim):
+        advice = "start `stanchion up` again, or run `stanchion mail-watch` (docs/mail-host.md)"
+        yield warn("mail", "an Exim is here, and nothing watches it", advice)
     for host in hosts:
         if host.is_alive(now_ms=now):
             yield ok("mail", f"{host.name} shows life, with {host.messages} messages")

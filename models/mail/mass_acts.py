@@ -34,7 +34,10 @@ class MassActs:
         self._messages_max: Final = messages_max
 
     async def preview(self, action: Action, wanted: FilterAt, *, now_ms: int) -> Preview:
-        """Say what an action would be done to, and how to confirm it; nothing is changed."""
+        """Say what an action would be done to, and how to confirm it; nothing is changed.
+
+        Raises InvalidError for more than may be acted on at once.
+        """
         chosen = _as_of(wanted, now_ms)
 
         def read(connection: Connection) -> Preview:
@@ -46,10 +49,16 @@ class MassActs:
                 offset=0,
                 limit=_SAMPLE,
             )
+            self._require_few(count)
             text = confirmation_text((now_ms, count), action, msgspec.to_builtins(chosen))
             return Preview(count=count, sample=sample, confirm=text)
 
         return await self._database.read(read)
+
+    def _require_few(self, count: int) -> None:
+        if count > self._messages_max:
+            many = f"finds more than {self._messages_max} messages: narrow it"
+            raise InvalidError({"criteria": many})
 
     async def act(
         self,
@@ -76,9 +85,7 @@ class MassActs:
 
         def write(connection: Connection) -> tuple[Report, Operation, list[Chunk]]:
             found = lists.spots(connection, chosen, limit=self._messages_max + 1)
-            if len(found) > self._messages_max:
-                many = f"finds more than {self._messages_max} messages: narrow it"
-                raise InvalidError({"criteria": many})
+            self._require_few(len(found))
             if len(found) > seen:
                 raise ChangedCountError(seen, len(found))
             made = acts.new_operation(

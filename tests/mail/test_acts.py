@@ -60,8 +60,8 @@ class Desk:
             now_ms=NOW_MS,
         )
 
-    async def act_on_all(self) -> Report:
-        mass = MassActs(self.database, self.acts, messages_max=20_000)
+    async def act_on_all(self, *, messages_max: int = 20_000) -> Report:
+        mass = MassActs(self.database, self.acts, messages_max=messages_max)
 
         def wanted(_moment_ms: int) -> MailFilter:
             return MailFilter()
@@ -162,6 +162,16 @@ async def test_messages_of_one_id_on_two_hosts_have_an_outcome_each(desk: Desk) 
     assert [
         (each.host, each.outcome.message_id, each.outcome.result) for each in report.settled
     ] == [("mx2", message_id, Result.LOCKED), ("mx1", message_id, Result.DONE)]
+
+
+async def test_more_than_may_be_acted_on_is_said_when_it_is_seen(desk: Desk) -> None:
+    desk.fill(3)
+
+    with pytest.raises(InvalidError, match="finds more than 2 messages: narrow it"):
+        await desk.act_on_all(messages_max=2)
+
+    assert desk.sent == []
+    assert (await desk.act_on_all(messages_max=3)).operation.messages == 3
 
 
 async def test_repeated_outcome_counts_once(desk: Desk) -> None:

@@ -37,6 +37,10 @@ def doctor(system: System, *, exim: str = "off", **settings: str) -> tuple[int, 
     return done.returncode, rows
 
 
+def told(rows: list[Row]) -> set[tuple[str, str]]:
+    return {(row["subject"], row["fact"]) for row in rows}
+
+
 def faults(rows: list[Row]) -> dict[str, str]:
     """Return what is at fault by its subject; nothing is without advice."""
     bad = [row for row in rows if row["level"] != "ok"]
@@ -74,6 +78,10 @@ def test_each_part_that_goes_is_named(start_system: StartSystem) -> None:
 @pytest.mark.parametrize("backend", ["sqlite"], indirect=True)
 def test_a_schema_behind_and_a_silent_mail_host_are_named(start_system: StartSystem) -> None:
     system = start_system("api")
+    unwatched = ("mail", "an Exim is here, and nothing watches it")
+    assert unwatched in told(doctor(system, exim="/bin/true")[1])
+    assert unwatched not in told(doctor(system)[1])
+
     database = Database(system.database_url, connections_max=1, timeout_s=10)
     with database.begin() as connection:
         connection.execute(
