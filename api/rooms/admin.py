@@ -10,6 +10,7 @@ from falcon.asgi import App, Request, Response
 from api.auth.callers import actor_of
 from api.caller import Proxies
 from api.operations import Answer, operation
+from api.paging import cut
 from api.rooms import admin_bodies as bodies
 from api.rooms import bodies as wire
 from models.audit import Actor
@@ -82,9 +83,9 @@ class RoomListResource(AdminResource):
     async def on_get(self, _req: Request, resp: Response, *, query: bodies.RoomsQuery) -> None:
         """Return rooms by id, with all their settings."""
         found = await self._rooms.page(after=query.after, count=query.limit + 1)
-        some = found[: query.limit]
-        last = some[-1].id if len(found) > len(some) else None
-        resp.data = wire.encode(bodies.RoomList([bodies.view(each) for each in some], last))
+        shown, last = cut(found, query.limit)
+        next_id = None if last is None else last.id
+        resp.data = wire.encode(bodies.RoomList([bodies.view(each) for each in shown], next_id))
 
     @operation(
         "Make a room",

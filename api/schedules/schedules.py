@@ -10,6 +10,7 @@ from api.messages import bodies as wire
 from api.messages.answers import INVALID, KEY, NO_QUEUE, REFUSALS
 from api.messages.bounds import MessageBounds
 from api.operations import Answer, operation
+from api.paging import cut
 from api.schedules import bodies
 from models.schedules import plans
 from models.schedules.service import ScheduleService
@@ -55,11 +56,11 @@ class ScheduleListResource(_SchedulesResource):
     ) -> None:
         """Return schedules by name, with how they fare and without their messages."""
         found = await self._service.page(after=query.after, count=query.limit + 1)
-        shown = found[: query.limit]
+        shown, last = cut(found, query.limit)
         resp.data = wire.encode(
             bodies.ScheduleList(
                 schedules=[bodies.view(each, in_list=True) for each in shown],
-                next=shown[-1].name if len(found) > len(shown) else None,
+                next=None if last is None else last.name,
             )
         )
 

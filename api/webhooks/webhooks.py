@@ -12,6 +12,7 @@ from api.caller import Proxies
 from api.messages import bodies as wire
 from api.messages.answers import INVALID, NO_QUEUE, REFUSALS
 from api.operations import Answer, operation
+from api.paging import cut
 from api.webhooks import bodies
 from models.audit import Actor
 from models.messages.queues import Queues
@@ -72,12 +73,12 @@ class WebhookListResource(_WebhooksResource):
     async def on_get(self, _req: Request, resp: Response, *, query: bodies.PageQuery) -> None:
         """Return webhooks by name, with how they fare; header values are not shown."""
         found = await self._service.page(after=query.after, count=query.limit + 1)
-        shown = found[: query.limit]
+        shown, last = cut(found, query.limit)
         now_ms = self._now_ms()
         resp.data = wire.encode(
             bodies.WebhookList(
                 webhooks=[bodies.view(each, now_ms=now_ms) for each in shown],
-                next=shown[-1].name if len(found) > len(shown) else None,
+                next=None if last is None else last.name,
             )
         )
 
