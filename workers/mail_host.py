@@ -29,6 +29,7 @@ from models.mail.rules import GOOD, Applied, Batch, Outcome, is_message_id, task
 from models.mail.telling import Teller
 from models.mail.watcher import Watcher
 from workers.app import Task, app, send
+from workers.mail_self_check import SelfCheck
 
 _ENCODER: Final = msgspec.json.Encoder()
 _decode_held: Final = msgspec.json.Decoder(LogHeld).decode
@@ -38,7 +39,6 @@ _ANSWER_EXPIRES_S: Final = 30.0
 # A good-bye that is late would be for somebody who is back.
 _PART_EXPIRES_S: Final = 10.0
 _PART_S: Final = 4.0
-_CHECK_S: Final = 60.0
 _RETRY_S: Final = 10.0
 
 _log = structlog.stdlib.get_logger(__name__)
@@ -142,7 +142,7 @@ class MailHost:
             watcher, generation=generation, send=_send, new_generation=now_ms
         )
         _log.info("mail_watched", host=self.name, spool=places.spool, exim=places.version)
-        check = _SelfCheck(self.exim, watcher)
+        check = SelfCheck(self.exim, watcher)
         try:
             while not self._stopping.is_set():
                 teller.step()
@@ -156,35 +156,6 @@ class MailHost:
             self._teller = None
             teller.close()
             watcher.close()
-
-
-class _SelfCheck:
-    """Asks Exim now and then how many messages it has, and which, when the numbers differ."""
-
-    def __init__(self, exim: Exim, watcher: Watcher) -> None:
-        self._exim: Final = exim
-        self._watcher: Final = watcher
-        self._checked_at_ms = now_ms()
-
-    def step(self) -> None:
-        if now_ms() - self._checked_at_ms < _CHECK_S * 1000:
-            return
-        self._checked_at_ms = now_ms()
-        if self._exim.count() == self._watcher.count_of():
-            return
-        ids = [
-            each.message_id
-            for queue in self._watcher.queues()
-            for each in self._exim.listing(queue)
-        ]
-        check = self._watcher.compare(ids)
-        if check.missing or check.surplus:
-            _log.warning(
-                "mail_differed",
-                listed=check.listed,
-                missing=len(check.missing),
-                surplus=len(check.surplus),
-            )
 
 
 def _send(batch: Batch) -> None:
