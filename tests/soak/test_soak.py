@@ -13,6 +13,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -43,6 +44,8 @@ GROWTH_MIB_MAX: Final = 24.0
 SAMPLE_MAX: Final = 1_000
 # Who stands before the visitor whose page is open: more than are let in, in half an hour.
 AHEAD: Final = 30
+# A visitor's token is good for half an hour, and renewed in its last five minutes.
+STAYS_EVERY_S: Final = 60
 
 
 class WholeUp(Up):
@@ -217,8 +220,8 @@ def test_nothing_is_lost_and_nothing_grows(
     check_tickets(hall, house.up.environ["STANCHION_DATABASE_URL"])
     check_places(visitors)
     check_mail(letters, exim)
-    pages.check(url)
     check_memory(memory, soak)
+    pages.check(url)
 
 
 def tell(*facts: object) -> None:
@@ -308,7 +311,7 @@ def check_mail(letters: Letters, exim: EximServer) -> None:
             lines = exim.run("-bp")
             return set(re.findall(r"^\s*\S+\s+\S+\s+(\S+-\S+-\S+) ", lines, re.MULTILINE))
 
-        with contextlib.suppress(ServerError):  # what differs tells more than that it does
+        with suppress(ServerError):  # what differs tells more than that it does
             wait_until(lambda: indexed() == listed(), "the index is the spool")
         assert indexed() == listed()
         kept = set(letters.submitted) - letters.tried
@@ -341,6 +344,7 @@ class Pages:
         with httpx.Client(base_url=visitors.url) as http:
             for _ in range(AHEAD):
                 assert self._visitors.turn(http)
+        self._stayed_at_s = time.monotonic()
         self._console = visit("/ops")
         log_in(self._console, "admin", ADMIN_PASSWORD)
         self._display = visit(f"/display?counters={self._counter_id}")
@@ -351,6 +355,10 @@ class Pages:
     def pass_time(self, seconds: float) -> None:
         """Let the browser go on, which a sleep would not."""
         self._console.wait_for_timeout(seconds * 1_000)
+        if time.monotonic() - self._stayed_at_s > STAYS_EVERY_S:
+            with httpx.Client(base_url=self._visitors.url) as http, suppress(httpx.HTTPError):
+                self._visitors.stay(http)
+                self._stayed_at_s = time.monotonic()
 
     def check(self, url: str) -> None:
         """See that each shows what happens only now."""
