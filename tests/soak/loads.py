@@ -159,7 +159,7 @@ class Visitors(Load):
     def stay(self, http: httpx.Client) -> None:
         """Have the last who joined show life, which renews a token that ends within minutes."""
         path = f"/api/v1/queues/{self.room}/heartbeat"
-        answer = http.post(path, headers=bearer(self.tokens[-1]))
+        answer = http.post(path, json={}, headers=bearer(self.tokens[-1]))
         if answer.is_success:
             self.tokens[-1] = answer.json()["token"]
 
