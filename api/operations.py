@@ -34,6 +34,13 @@ class Answer:
     example: Any = None
 
 
+def answered(
+    description: str, body: type[Struct], refusals: Mapping[int, Answer]
+) -> Mapping[int, Answer]:
+    """Return what an operation answers: 200 with a body, or one of its refusals."""
+    return {200: Answer(description=description, body=body), **refusals}
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Operation:
     """One method of one resource, as the reference shows it."""

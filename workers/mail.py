@@ -108,7 +108,7 @@ def send_order(order: Order) -> None:
             ACT,
             (_encode(order).decode(),),
             queue=task_queue_of(order.chunk.host),
-            expires_s=max((order.expires_at_ms - now_ms()) / 1000, 0.001),
+            expires_s=order.left_s(now_ms=now_ms()),
         )
     except UnavailableError as error:
         _log.warning("mail_order_not_sent", host=order.chunk.host, reason=error.reason)

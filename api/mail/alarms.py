@@ -7,8 +7,8 @@ from falcon.asgi import Request, Response
 from msgspec import Struct
 
 from api.mail.envelopes import MailSuccess, encode
-from api.mail.resources import USERS, Ground, MailResource, answered
-from api.operations import operation
+from api.mail.resources import REFUSALS, USERS, Ground, MailResource
+from api.operations import answered, operation
 from models.clock import iso_utc
 from models.mail.alarms import Alarm
 from models.mail.service import MailService
@@ -54,7 +54,7 @@ class AlarmsResource(MailResource[MailService]):
 
     @operation(
         "List the alarms",
-        answers=answered("The oldest first", MailAlarmsAnswer),
+        answers=answered("The oldest first", MailAlarmsAnswer, REFUSALS),
         security=USERS,
     )
     async def on_get(self, _req: Request, resp: Response) -> None:

@@ -18,8 +18,8 @@ from api.mail.log_queries import MailPeriodQuery
 from api.mail.moments import iso_or_none
 from api.mail.report_bodies import percent
 from api.mail.reports import ReportResource
-from api.mail.resources import OF_VALUES, USERS, Ground, answered
-from api.operations import operation
+from api.mail.resources import OF_VALUES, USERS, Ground
+from api.operations import answered, operation
 from models.clock import iso_utc
 from models.mail.log_views import Kept
 from models.mail.report_service import Overview, ReportService

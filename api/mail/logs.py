@@ -19,16 +19,8 @@ from api.mail.log_queries import (
     log_page_of,
     period_of,
 )
-from api.mail.resources import (
-    INVALID,
-    OF_MESSAGE,
-    OF_VALUES,
-    REFUSALS,
-    USERS,
-    MailResource,
-    answered,
-)
-from api.operations import Answer, operation
+from api.mail.resources import INVALID, OF_MESSAGE, OF_VALUES, REFUSALS, USERS, MailResource
+from api.operations import Answer, answered, operation
 from models.clock import iso_utc
 from models.mail.log_service import EXPORTED_MAX, LogService
 from models.mail.log_views import LoggedLine, LogSortBy
@@ -201,7 +193,7 @@ class LogServiceResource(MailResource[LogService]):
 
     @operation(
         "Say whether the logs are read",
-        answers=answered("By hosts", bodies.MailLogServiceAnswer),
+        answers=answered("By hosts", bodies.MailLogServiceAnswer, REFUSALS),
         security=USERS,
     )
     async def on_get(self, _req: Request, resp: Response) -> None:

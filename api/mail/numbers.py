@@ -11,8 +11,8 @@ from api.mail.moments import iso_seconds
 from api.mail.queries import (
     MailListQuery,
 )
-from api.mail.resources import OF_VALUES, USERS, MailResource, answered
-from api.operations import operation
+from api.mail.resources import OF_VALUES, REFUSALS, USERS, MailResource
+from api.operations import answered, operation
 from models.mail.service import MailService
 from models.mail.views import GroupBy
 
@@ -95,7 +95,7 @@ class HealthResource(MailResource[MailService]):
 
     @operation(
         "Say how the queues are",
-        answers=answered("So", bodies.MailHealthAnswer),
+        answers=answered("So", bodies.MailHealthAnswer, REFUSALS),
         security=USERS,
     )
     async def on_get(self, _req: Request, resp: Response) -> None:
@@ -113,7 +113,7 @@ class StatisticsResource(MailResource[MailService]):
 
     @operation(
         "Count the messages",
-        answers=answered("The numbers", bodies.MailStatisticsAnswer),
+        answers=answered("The numbers", bodies.MailStatisticsAnswer, REFUSALS),
         security=USERS,
     )
     async def on_get(self, _req: Request, resp: Response) -> None:

@@ -11,8 +11,8 @@ from api.mail.queries import (
     criteria_filter,
     page_of,
 )
-from api.mail.resources import OF_MESSAGE, OF_VALUES, USERS, MailResource, answered
-from api.operations import operation
+from api.mail.resources import OF_MESSAGE, OF_VALUES, REFUSALS, USERS, MailResource
+from api.operations import answered, operation
 from models.mail.filters import MailFilter
 from models.mail.service import MailService
 from models.mail.views import MailPage
@@ -101,7 +101,7 @@ class HostsResource(MailResource[MailService]):
 
     @operation(
         "List the mail hosts",
-        answers=answered("By name", bodies.MailHostsAnswer),
+        answers=answered("By name", bodies.MailHostsAnswer, REFUSALS),
         security=USERS,
     )
     async def on_get(self, _req: Request, resp: Response) -> None:

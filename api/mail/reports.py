@@ -15,8 +15,8 @@ from api.mail.log_queries import (
     MailVolumeQuery,
     period_of,
 )
-from api.mail.resources import OF_VALUES, USERS, MailResource, answered
-from api.operations import operation
+from api.mail.resources import OF_VALUES, USERS, MailResource
+from api.operations import answered, operation
 from models.mail.report_service import ReportService, Step
 
 _WEEK: Final = 7

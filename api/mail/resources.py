@@ -4,8 +4,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final, Generic, TypeVar
 
-from msgspec import Struct
-
 from api.mail.envelopes import MailError
 from api.operations import Answer
 from models.errors import InvalidError
@@ -23,13 +21,6 @@ REFUSALS: Final[Mapping[int, Answer]] = {
 # Of what takes a query or a body, and of what is about one message.
 OF_VALUES: Final[Mapping[int, Answer]] = {400: INVALID, **REFUSALS}
 OF_MESSAGE: Final[Mapping[int, Answer]] = {400: INVALID, 404: NO_MESSAGE, **REFUSALS}
-
-
-def answered(
-    description: str, body: type[Struct], refusals: Mapping[int, Answer] = REFUSALS
-) -> Mapping[int, Answer]:
-    """Return what an operation answers: 200 with a body, or one of its refusals."""
-    return {200: Answer(description=description, body=body), **refusals}
 
 
 def number_of(text: str, fault: str) -> int:

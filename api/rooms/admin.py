@@ -9,7 +9,7 @@ from falcon.asgi import App, Request, Response
 
 from api.auth.callers import actor_of
 from api.caller import Proxies
-from api.operations import Answer, operation
+from api.operations import Answer, answered, operation
 from api.paging import cut
 from api.rooms import admin_bodies as bodies
 from api.rooms import bodies as wire
@@ -73,11 +73,7 @@ class RoomListResource(AdminResource):
     @operation(
         "List the rooms",
         query=bodies.RoomsQuery,
-        answers={
-            200: Answer(description="A page of them", body=bodies.RoomList),
-            400: INVALID,
-            **REFUSALS,
-        },
+        answers=answered("A page of them", bodies.RoomList, {400: INVALID, **REFUSALS}),
         security=ADMIN,
     )
     async def on_get(self, _req: Request, resp: Response, *, query: bodies.RoomsQuery) -> None:
@@ -112,11 +108,7 @@ class RoomResource(AdminResource):
 
     @operation(
         "Show a room",
-        answers={
-            200: Answer(description="The room", body=bodies.RoomView),
-            404: NO_ROOM,
-            **REFUSALS,
-        },
+        answers=answered("The room", bodies.RoomView, {404: NO_ROOM, **REFUSALS}),
         security=ADMIN,
     )
     async def on_get(self, _req: Request, resp: Response, queue_id: str) -> None:
@@ -127,12 +119,11 @@ class RoomResource(AdminResource):
         "Change a room",
         body=bodies.RoomChangeBody,
         body_example={"admission_rate": 20, "max_active_users": 2000, "status": "paused"},
-        answers={
-            200: Answer(description="What was given, as it is now", body=bodies.RoomChanged),
-            400: INVALID,
-            404: NO_ROOM,
-            **REFUSALS,
-        },
+        answers=answered(
+            "What was given, as it is now",
+            bodies.RoomChanged,
+            {400: INVALID, 404: NO_ROOM, **REFUSALS},
+        ),
         security=ADMIN,
     )
     async def on_patch(
@@ -151,11 +142,7 @@ class RoomResource(AdminResource):
 
     @operation(
         "Delete a room",
-        answers={
-            200: Answer(description="It is gone", body=bodies.RoomDeleted),
-            404: NO_ROOM,
-            **REFUSALS,
-        },
+        answers=answered("It is gone", bodies.RoomDeleted, {404: NO_ROOM, **REFUSALS}),
         security=ADMIN,
     )
     async def on_delete(self, req: Request, resp: Response, queue_id: str) -> None:

@@ -5,7 +5,7 @@ from typing import Any, Final
 
 from falcon.asgi import App, Request, Response
 
-from api.operations import Answer, operation
+from api.operations import Answer, answered, operation
 from api.rooms import bodies as wire
 from api.rooms import report_bodies as bodies
 from api.rooms.admin import ADMIN, INVALID, NO_ROOM, REFUSALS, AdminResource, Office
@@ -18,11 +18,7 @@ class StatsResource(AdminResource):
 
     @operation(
         "Show how a room fares",
-        answers={
-            200: Answer(description="Now and today", body=bodies.RoomStatsView),
-            404: NO_ROOM,
-            **REFUSALS,
-        },
+        answers=answered("Now and today", bodies.RoomStatsView, {404: NO_ROOM, **REFUSALS}),
         security=ADMIN,
     )
     async def on_get(self, _req: Request, resp: Response, queue_id: str) -> None:
@@ -37,12 +33,11 @@ class HistoryResource(AdminResource):
     @operation(
         "Show what a room was like",
         query=bodies.RoomHistoryQuery,
-        answers={
-            200: Answer(description="A point for each step", body=bodies.RoomHistoryView),
-            400: INVALID,
-            404: NO_ROOM,
-            **REFUSALS,
-        },
+        answers=answered(
+            "A point for each step",
+            bodies.RoomHistoryView,
+            {400: INVALID, 404: NO_ROOM, **REFUSALS},
+        ),
         security=ADMIN,
     )
     async def on_get(
@@ -71,12 +66,9 @@ class SessionListResource(AdminResource):
     @operation(
         "List who is inside",
         query=bodies.RoomSessionsQuery,
-        answers={
-            200: Answer(description="A page of sessions", body=bodies.RoomSessionList),
-            400: INVALID,
-            404: NO_ROOM,
-            **REFUSALS,
-        },
+        answers=answered(
+            "A page of sessions", bodies.RoomSessionList, {400: INVALID, 404: NO_ROOM, **REFUSALS}
+        ),
         security=ADMIN,
     )
     async def on_get(

@@ -9,7 +9,7 @@ from falcon.asgi import App, Request, Response
 from api.messages import bodies as wire
 from api.messages.answers import INVALID, KEY, NO_QUEUE, REFUSALS
 from api.messages.bounds import MessageBounds
-from api.operations import Answer, operation
+from api.operations import Answer, answered, operation
 from api.paging import cut
 from api.schedules import bodies
 from models.schedules import plans
@@ -44,11 +44,7 @@ class ScheduleListResource(_SchedulesResource):
     @operation(
         "List the schedules",
         query=bodies.SchedulePageQuery,
-        answers={
-            200: Answer(description="A page of them", body=bodies.ScheduleList),
-            400: INVALID,
-            **REFUSALS,
-        },
+        answers=answered("A page of them", bodies.ScheduleList, {400: INVALID, **REFUSALS}),
         security=KEY,
     )
     async def on_get(
@@ -133,11 +129,7 @@ class ScheduleResource(_SchedulesResource):
 
     @operation(
         "Delete a schedule",
-        answers={
-            200: Answer(description="It is gone", body=bodies.ScheduleDeleted),
-            404: _NO_SCHEDULE,
-            **REFUSALS,
-        },
+        answers=answered("It is gone", bodies.ScheduleDeleted, {404: _NO_SCHEDULE, **REFUSALS}),
         security=KEY,
     )
     async def on_delete(self, _req: Request, resp: Response, name: str) -> None:
@@ -172,12 +164,9 @@ class NextResource(_SchedulesResource):
     @operation(
         "Show when a schedule runs",
         query=bodies.ScheduleNextQuery,
-        answers={
-            200: Answer(description="Its next moments", body=bodies.NextMoments),
-            400: INVALID,
-            404: _NO_SCHEDULE,
-            **REFUSALS,
-        },
+        answers=answered(
+            "Its next moments", bodies.NextMoments, {400: INVALID, 404: _NO_SCHEDULE, **REFUSALS}
+        ),
         security=KEY,
     )
     async def on_get(

@@ -11,7 +11,7 @@ from api.auth.callers import actor_of
 from api.caller import Proxies
 from api.messages import bodies as wire
 from api.messages.answers import INVALID, NO_QUEUE, REFUSALS
-from api.operations import Answer, operation
+from api.operations import Answer, answered, operation
 from api.paging import cut
 from api.webhooks import bodies
 from models.audit import Actor
@@ -63,11 +63,7 @@ class WebhookListResource(_WebhooksResource):
     @operation(
         "List the webhooks",
         query=bodies.PageQuery,
-        answers={
-            200: Answer(description="A page of them", body=bodies.WebhookList),
-            400: INVALID,
-            **REFUSALS,
-        },
+        answers=answered("A page of them", bodies.WebhookList, {400: INVALID, **REFUSALS}),
         security=_ADMIN,
     )
     async def on_get(self, _req: Request, resp: Response, *, query: bodies.PageQuery) -> None:
@@ -179,11 +175,7 @@ class WebhookResource(_WebhooksResource):
 
     @operation(
         "Delete a webhook",
-        answers={
-            200: Answer(description="It is gone", body=bodies.Deleted),
-            404: _NO_WEBHOOK,
-            **REFUSALS,
-        },
+        answers=answered("It is gone", bodies.Deleted, {404: _NO_WEBHOOK, **REFUSALS}),
         security=_ADMIN,
     )
     async def on_delete(self, req: Request, resp: Response, name: str) -> None:
@@ -200,12 +192,9 @@ class RotateResource(_WebhooksResource):
         body=bodies.RotateBody,
         body_example={"overlap_seconds": 86_400},
         body_reader=bodies.read_rotate_body,
-        answers={
-            200: Answer(description="The new secret", body=bodies.WebhookMade),
-            400: INVALID,
-            404: _NO_WEBHOOK,
-            **REFUSALS,
-        },
+        answers=answered(
+            "The new secret", bodies.WebhookMade, {400: INVALID, 404: _NO_WEBHOOK, **REFUSALS}
+        ),
         security=_ADMIN,
     )
     async def on_post(
@@ -227,11 +216,9 @@ class TestResource(_WebhooksResource):
 
     @operation(
         "Test a webhook",
-        answers={
-            200: Answer(description="What the receiver answered", body=bodies.TestView),
-            404: _NO_WEBHOOK,
-            **REFUSALS,
-        },
+        answers=answered(
+            "What the receiver answered", bodies.TestView, {404: _NO_WEBHOOK, **REFUSALS}
+        ),
         security=_ADMIN,
     )
     async def on_post(self, req: Request, resp: Response, name: str) -> None:
@@ -251,12 +238,9 @@ class DeliveriesResource(_WebhooksResource):
     @operation(
         "Show what a webhook sent",
         query=bodies.DeliveriesQuery,
-        answers={
-            200: Answer(description="The last requests", body=bodies.DeliveryList),
-            400: INVALID,
-            404: _NO_WEBHOOK,
-            **REFUSALS,
-        },
+        answers=answered(
+            "The last requests", bodies.DeliveryList, {400: INVALID, 404: _NO_WEBHOOK, **REFUSALS}
+        ),
         security=_ADMIN,
     )
     async def on_get(

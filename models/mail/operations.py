@@ -70,6 +70,10 @@ class Order:
     is_followed: bool = False
     is_called_off: bool = False  # only what has begun is finished, and told of
 
+    def left_s(self, *, now_ms: int) -> float:
+        """Return for how long it is still worth carrying out; a moment at the least."""
+        return max((self.expires_at_ms - now_ms) / 1000, 0.001)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settled:
