@@ -31,3 +31,6 @@ startTheme(document.getElementById("theme"));
 
 const logOut = document.getElementById("log-out");
 if (logOut) startAccount(logOut); // visitors have no account
+
+// On a phone the ways of the console are a strip that scrolls: the page's own is in sight.
+document.querySelector(".ways [aria-current=page]")?.scrollIntoView({ block: "nearest", inline: "center" });
