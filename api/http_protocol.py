@@ -9,7 +9,7 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from api.cork import Cork
 from api.errors import RefusalPace, form_of, status_of
-from models.errors import UnavailableError
+from models.errors import InvalidError, StanchionError, UnavailableError
 
 # A request has this long to arrive, and a second more for each so many bytes of it that came.
 _REQUEST_TIMEOUT_S: Final = 20.0
@@ -147,6 +147,15 @@ class PatientProtocol(HttpToolsProtocol):
         self._arriving_since = None
         self._arriving.discard(self)
 
+    def send_400_response(self, msg: str) -> None:
+        """Refuse what is no HTTP in the form of its path, as far as one was read."""
+        path = bytes(getattr(self, "url", b"") or b"/").decode("latin-1").partition("?")[0]
+        error = InvalidError({"request": msg.removesuffix(".")})
+        status, headers, body = _refusal(path, error)
+        lines = b"".join(b"%s: %s\r\n" % header for header in headers)
+        self.transport.write(STATUS_LINE[status] + lines + b"\r\n" + body)
+        self.transport.close()
+
     def shutdown(self) -> None:
         """Serve the request that is here or on its way, as the last one, and close.
 
@@ -190,7 +199,7 @@ async def _refuse(scope: Any, _receive: Any, send: Any) -> None:
     await send({"type": "http.response.body", "body": body})
 
 
-def _refusal(path: str, error: UnavailableError) -> tuple[int, list[tuple[bytes, bytes]], bytes]:
+def _refusal(path: str, error: StanchionError) -> tuple[int, list[tuple[bytes, bytes]], bytes]:
     """Return status, headers and body of an answer that ends its connection, as the path has it."""
     status = status_of(error)
     request_id = uuid.uuid4().hex
@@ -199,7 +208,8 @@ def _refusal(path: str, error: UnavailableError) -> tuple[int, list[tuple[bytes,
         (b"x-request-id", request_id.encode()),
         (b"content-type", b"application/json"),
         (b"content-length", b"%d" % len(body)),
-        (b"retry-after", b"%d" % error.retry_after_s),
         (b"connection", b"close"),
     ]
+    if isinstance(error, UnavailableError):
+        headers.append((b"retry-after", b"%d" % error.retry_after_s))
     return status.value, headers, body

@@ -200,6 +200,17 @@ def test_a_body_that_grows_when_it_is_unpacked_is_not_unpacked(http: httpx.Clien
     assert answer.status_code == 400
 
 
+@pytest.mark.parametrize(
+    "request_line", [b"GET /api/queue/\xf3 HTTP/1.1", b"GET / HTTP/x", b"\x16\x03\x01"]
+)
+def test_what_is_no_http_is_refused_in_json(site: System, request_line: bytes) -> None:
+    head, _, body = raw(site, request_line + b"\r\nHost: h\r\n\r\n").partition(b"\r\n\r\n")
+
+    assert head.startswith(b"HTTP/1.1 400 Bad Request\r\n")
+    assert b"content-type: application/json" in head
+    assert "request" in json.dumps(json.loads(body))
+
+
 @pytest.mark.parametrize("path", ["/api/queue/message", "/nowhere"])
 def test_a_body_without_an_end_costs_its_connection(site: System, path: str) -> None:
     head = f"POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
