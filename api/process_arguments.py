@@ -1,4 +1,4 @@
-"""What `stanchion worker` and `stanchion mail-watch` take."""
+"""What `stanchion worker` and `stanchion mail-watch` take; rules are imported when a name is read."""
 
 import argparse
 import os
