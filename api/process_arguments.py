@@ -1,4 +1,4 @@
-"""What `stanchion worker` and `stanchion mail-watch` take; rules are imported when a name is read."""
+"""What `stanchion worker` and `stanchion mail-watch` take; rules are imported as they are read."""
 
 import argparse
 import os
