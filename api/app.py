@@ -11,16 +11,14 @@ from falcon.asgi import App
 from prometheus_client import CollectorRegistry
 from redis.asyncio import Redis
 
-from api import (
-    errors,
-    health,
-    openapi,
-    pages,
-    reference,
-)
-from api.access import make_access
+from api import health
+from api.auth.access import make_access
 from api.auth.trail import Trail
-from api.caller import remember_receive
+from api.http import errors
+from api.http.caller import remember_receive
+from api.http.metrics import MetricsResource, RequestMetrics
+from api.http.middleware import Entrance
+from api.http.traces import Traces
 from api.lifespan import Lifespan
 from api.live.broadcaster import Broadcaster
 from api.live.callers import LiveCallers
@@ -30,18 +28,18 @@ from api.live.rooms import ChosenRooms
 from api.live.tail import StreamTail
 from api.mail.assembly import Mail
 from api.messages.assembly import Messages
-from api.metrics import MetricsResource, RequestMetrics
-from api.middleware import Entrance
+from api.openapi import document as openapi
+from api.openapi import reference
 from api.ops import pages as ops
 from api.ops.assembly import Ops
 from api.ops.metrics import OverviewCollector
 from api.ops.overview import Sources
+from api.pages import resources as pages
 from api.people import routes as people
 from api.rooms.assembly import make_rooms
 from api.schedules.assembly import Schedules
 from api.supervisor.addresses import reachable
 from api.tickets.assembly import Tickets
-from api.traces import Traces
 from api.webhooks.assembly import Webhooks
 from models import pulse
 from models.database import Database

@@ -14,12 +14,12 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Final
 
-from api import processes
 from api.backups.arguments import add_arguments as add_backup_arguments
+from api.commands import processes
+from api.commands.arguments import add_arguments as add_process_arguments
 from api.messages.arguments import add_arguments as add_message_arguments
 from api.people.arguments import add_arguments as add_people_arguments
 from api.preconditions import make_data_folder
-from api.process_arguments import add_arguments as add_process_arguments
 from api.rooms.admin_arguments import add_admin_arguments
 from api.rooms.draw_arguments import add_draw_arguments
 from api.schedules.arguments import add_arguments as add_schedule_arguments
@@ -127,9 +127,9 @@ def tail(settings: Settings, options: argparse.Namespace) -> int:
 
 def demo(settings: Settings, options: argparse.Namespace) -> int:
     """Fill the house with counters, a room and messages to look at; a repeat adds no second."""
-    from api import demo_commands  # noqa: PLC0415
+    from api.commands import demo as commands  # noqa: PLC0415
 
-    return demo_commands.demo(settings, options)
+    return commands.demo(settings, options)
 
 
 def backup(settings: Settings, options: argparse.Namespace) -> int:

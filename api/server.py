@@ -26,7 +26,7 @@ from gunicorn.workers.base import Worker as GunicornWorker
 from uvicorn import Config, Server
 from uvicorn_worker import UvicornWorker
 
-from api.http_protocol import PatientProtocol
+from api.http.protocol import PatientProtocol
 from api.live.wire import Wire
 from models.settings import Settings
 

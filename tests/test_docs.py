@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from api.errors import STATUSES
+from api.http.errors import STATUSES
 from models.errors import StanchionError
 
 ROOT = Path(__file__).resolve().parent.parent

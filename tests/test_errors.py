@@ -4,7 +4,7 @@ from http import HTTPStatus
 
 import pytest
 
-from api.errors import HttpError, RefusalPace, RouteNotFoundError, form_of, phrase, status_of
+from api.http.errors import HttpError, RefusalPace, RouteNotFoundError, form_of, phrase, status_of
 from models.errors import InvalidError, LimitError, StanchionError, UnavailableError
 
 NOWHERE = RouteNotFoundError("/x")

@@ -5,7 +5,7 @@ import falcon.asgi
 import falcon.testing
 import pytest
 
-from api import reference
+from api.openapi import reference
 
 SCRIPT = "/static/vendor/scalar-api-reference-1.72.1/standalone.js"
 

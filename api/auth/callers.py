@@ -8,7 +8,7 @@ from typing import Final
 from falcon.asgi import Request
 
 from api.auth.errors import InvalidSessionError
-from api.caller import Proxies
+from api.http.caller import Proxies
 from models.audit import Actor
 from models.people.rules import ApiKey, User
 from models.people.service import PeopleService

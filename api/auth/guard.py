@@ -17,7 +17,7 @@ from api.auth.errors import (
 from api.auth.keys import KeyCache
 from api.auth.origins import SAFE_METHODS, Origins
 from api.auth.table import TABLE, Row, Who, who_may
-from api.caller import is_loopback_address
+from api.http.caller import is_loopback_address
 from models.audit import Signature
 from models.errors import UnauthenticatedError, UnavailableError
 from models.people.rules import Scope

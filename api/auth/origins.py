@@ -7,7 +7,7 @@ from typing import Final
 from falcon.asgi import Request
 
 from api.auth.errors import ForeignHostError, ForeignOriginError
-from api.caller import Proxies
+from api.http.caller import Proxies
 from models.errors import InvalidError
 from models.settings import host_of, is_loopback
 

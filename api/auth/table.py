@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from api.paths import PathTable
+from api.http.paths import PathTable
 from models.people.rules import Role, Scope
 
 _ALL_ROLES: Final = tuple(Role)

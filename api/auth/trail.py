@@ -6,7 +6,7 @@ from typing import Any, Final
 from falcon.asgi import Request, Response
 
 from api.auth.callers import actor_of, caller_of
-from api.caller import Proxies
+from api.http.caller import Proxies
 from models.audit import Change, Signature
 from models.people.service import PeopleService
 

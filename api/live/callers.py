@@ -4,7 +4,7 @@ from typing import Final
 
 from falcon.asgi import Request
 
-from api.access import Access
+from api.auth.access import Access
 from api.auth.callers import NOBODY, Caller, Credential
 from api.auth.errors import (
     ForbiddenRoleError,
@@ -14,7 +14,7 @@ from api.auth.errors import (
     NotSignedInError,
 )
 from api.auth.table import Who
-from api.caller import is_loopback_address
+from api.http.caller import is_loopback_address
 from api.live.channel import Credentials
 from models.errors import UnavailableError
 

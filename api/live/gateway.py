@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 from api.auth.origins import Origins
-from api.errors import phrase, status_of
+from api.http.errors import phrase, status_of
 from api.live.callers import LiveCallers
 from api.live.channel import Channel
 from api.live.conversation import Talker

@@ -9,7 +9,8 @@ from falcon.asgi import Request, Response
 
 from api.auth.callers import actor_of, caller_of
 from api.auth.errors import ForbiddenRoleError
-from api.caller import Proxies
+from api.http.caller import Proxies
+from api.http.reading import Body
 from api.mail.envelopes import MailError, encode
 from api.mail.outcomes import (
     BULK_ACTIONS,
@@ -24,8 +25,7 @@ from api.mail.outcomes import (
 )
 from api.mail.queries import MailHostQuery
 from api.mail.resources import INVALID, NO_MESSAGE, REFUSALS, USERS
-from api.operations import Answer, operation
-from api.reading import Body
+from api.openapi.operations import Answer, operation
 from models.errors import InvalidError
 from models.events import Event
 from models.mail import facts

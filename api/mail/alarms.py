@@ -8,7 +8,7 @@ from msgspec import Struct
 
 from api.mail.envelopes import MailSuccess, encode
 from api.mail.resources import REFUSALS, USERS, Ground, MailResource
-from api.operations import answered, operation
+from api.openapi.operations import answered, operation
 from models.clock import iso_utc
 from models.mail.alarms import Alarm
 from models.mail.service import MailService

@@ -9,7 +9,7 @@ import redis.asyncio
 import structlog
 from falcon.asgi import App
 
-from api.access import Access
+from api.auth.access import Access
 from api.enqueue import TaskSender
 from api.live.broadcaster import WakeListener
 from api.live.channel import Channel

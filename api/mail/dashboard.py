@@ -19,7 +19,7 @@ from api.mail.moments import iso_or_none
 from api.mail.report_bodies import percent
 from api.mail.reports import ReportResource
 from api.mail.resources import OF_VALUES, USERS, Ground
-from api.operations import answered, operation
+from api.openapi.operations import answered, operation
 from models.clock import iso_utc
 from models.mail.log_views import Kept
 from models.mail.report_service import Overview, ReportService

@@ -10,7 +10,7 @@ from api.mail.envelopes import MailError, MailSuccess, encode
 from api.mail.outcomes import EVENT_NAMES
 from api.mail.queries import MailHostQuery
 from api.mail.resources import INVALID, NO_MESSAGE, REFUSALS, USERS
-from api.operations import Answer, operation
+from api.openapi.operations import Answer, operation
 from models.mail.dialogue_service import DialogueService
 
 

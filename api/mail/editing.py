@@ -6,11 +6,11 @@ from typing import Annotated, Final
 from falcon.asgi import Request, Response
 from msgspec import Meta
 
+from api.http.reading import Body
 from api.mail.acting import ACTING_ANSWERS, ActingResource
 from api.mail.queries import MailHostQuery
 from api.mail.resources import USERS
-from api.operations import operation
-from api.reading import Body
+from api.openapi.operations import operation
 from models.errors import InvalidError
 from models.mail.rules import ADDRESSES_MAX, Action, check_address
 

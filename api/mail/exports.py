@@ -6,11 +6,11 @@ from typing import Final
 
 from falcon.asgi import Request, Response
 
-from api import spreadsheets
+from api.http import spreadsheets
 from api.mail.bodies import message_body
 from api.mail.queries import MailListQuery
 from api.mail.resources import INVALID, REFUSALS, USERS, Ground, MailResource
-from api.operations import Answer, operation
+from api.openapi.operations import Answer, operation
 from models.mail.service import MailService
 from models.mail.views import HostedMail
 

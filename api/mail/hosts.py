@@ -6,10 +6,10 @@ from typing import Final
 from falcon.asgi import Request, Response
 
 from api.auth.callers import actor_of
-from api.caller import Proxies
+from api.http.caller import Proxies
 from api.mail.envelopes import MailError
 from api.mail.resources import REFUSALS, USERS, Ground, MailResource
-from api.operations import Answer, operation
+from api.openapi.operations import Answer, operation
 from models.mail.service import MailService
 
 

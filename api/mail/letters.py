@@ -14,7 +14,7 @@ from api.mail.envelopes import MailError, MailSuccess, encode
 from api.mail.queries import MailHostQuery
 from api.mail.resources import INVALID, NO_MESSAGE, REFUSALS, USERS
 from api.mail.trace_bodies import MailAttemptBody, attempt_body, described
-from api.operations import Answer, operation
+from api.openapi.operations import Answer, operation
 from models.clock import iso_utc
 from models.errors import UnavailableError
 from models.mail.letter_service import LetterService

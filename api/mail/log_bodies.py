@@ -5,7 +5,7 @@ from typing import Final
 
 from msgspec import UNSET, Struct, UnsetType
 
-from api import spreadsheets
+from api.http import spreadsheets
 from api.mail.envelopes import MailPageOf, MailSuccess
 from api.mail.log_queries import MailLogCriteria
 from models.clock import iso_utc

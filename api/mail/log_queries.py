@@ -5,8 +5,8 @@ from typing import Annotated, Final, Literal
 
 from msgspec import Meta, Struct
 
+from api.http.reading import Body
 from api.mail.queries import PER_PAGE_DEFAULT, Amount, Order, bounded, bounded_page
-from api.reading import Body
 from models.errors import InvalidError
 from models.mail.log_lines import STATUSES
 from models.mail.log_views import LogFilter

@@ -20,7 +20,7 @@ from api.mail.log_queries import (
     period_of,
 )
 from api.mail.resources import INVALID, OF_MESSAGE, OF_VALUES, REFUSALS, USERS, MailResource
-from api.operations import Answer, answered, operation
+from api.openapi.operations import Answer, answered, operation
 from models.clock import iso_utc
 from models.mail.log_service import EXPORTED_MAX, LogService
 from models.mail.log_views import LoggedLine, LogSortBy

@@ -8,14 +8,14 @@ from falcon.asgi import Request, Response
 from msgspec import Meta, Struct
 
 from api.auth.callers import actor_of
+from api.http.reading import Body
 from api.mail.acting import ActingGround, ActingResource, check_may
 from api.mail.bodies import MailCriteria, MailMessageBody, message_body
 from api.mail.envelopes import MailError, MailSuccess, encode
 from api.mail.outcomes import BULK_ACTIONS, MailOperationAnswer, operation_answer
 from api.mail.queries import criteria_filter
 from api.mail.resources import INVALID, REFUSALS, USERS
-from api.operations import Answer, operation
-from api.reading import Body
+from api.openapi.operations import Answer, operation
 from models.mail.filters import MailFilter
 from models.mail.mass_acts import MassActs
 

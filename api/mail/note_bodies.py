@@ -2,8 +2,8 @@
 
 from msgspec import Struct
 
+from api.http.reading import Body
 from api.mail.envelopes import MailSuccess
-from api.reading import Body
 from models.clock import iso_utc
 from models.mail.notes import Note, Tag
 

@@ -9,7 +9,7 @@ from api.auth.callers import caller_of
 from api.mail import note_bodies as bodies
 from api.mail.envelopes import MailError, encode
 from api.mail.resources import OF_MESSAGE, OF_VALUES, USERS, MailResource, number_of
-from api.operations import Answer, answered, operation
+from api.openapi.operations import Answer, answered, operation
 from models.mail.note_service import NoteService
 from models.mail.notes import Author
 from models.people.rules import Role

@@ -12,7 +12,7 @@ from api.mail.queries import (
     MailListQuery,
 )
 from api.mail.resources import OF_VALUES, REFUSALS, USERS, MailResource
-from api.operations import answered, operation
+from api.openapi.operations import answered, operation
 from models.mail.service import MailService
 from models.mail.views import GroupBy
 

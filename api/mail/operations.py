@@ -6,7 +6,7 @@ from api.mail.acting import ActingResource
 from api.mail.envelopes import MailError, encode
 from api.mail.outcomes import MailOperationAnswer, operation_answer
 from api.mail.resources import REFUSALS, USERS
-from api.operations import Answer, operation
+from api.openapi.operations import Answer, operation
 
 
 class OperationResource(ActingResource):

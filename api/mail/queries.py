@@ -4,9 +4,9 @@ from typing import Annotated, Final, Literal
 
 from msgspec import Meta, Struct
 
+from api.http.reading import Body
 from api.mail.bodies import MailCriteria
 from api.mail.moments import read_span_ms
-from api.reading import Body
 from models.mail.filters import MailFilter, SortBy
 
 PER_PAGE_DEFAULT: Final = 50

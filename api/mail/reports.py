@@ -16,7 +16,7 @@ from api.mail.log_queries import (
     period_of,
 )
 from api.mail.resources import OF_VALUES, USERS, MailResource
-from api.operations import answered, operation
+from api.openapi.operations import answered, operation
 from models.mail.report_service import ReportService, Step
 
 _WEEK: Final = 7

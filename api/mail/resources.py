@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Final, Generic, TypeVar
 
 from api.mail.envelopes import MailError
-from api.operations import Answer
+from api.openapi.operations import Answer
 from models.errors import InvalidError
 
 Service = TypeVar("Service")

@@ -14,7 +14,7 @@ from api.mail.log_bodies import entries
 from api.mail.note_bodies import note_body, tag_body
 from api.mail.notes import author_of
 from api.mail.resources import OF_MESSAGE, USERS, Ground, MailResource, number_of
-from api.operations import answered, operation
+from api.openapi.operations import answered, operation
 from models.clock import iso_utc
 from models.mail.log_service import LogService, RecipientNotFoundError
 from models.mail.note_service import NoteService

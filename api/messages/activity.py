@@ -25,7 +25,7 @@ from api.messages.activity_bodies import (
     place_view,
 )
 from api.messages.answers import INVALID, KEY, REFUSALS
-from api.operations import Answer, operation
+from api.openapi.operations import Answer, operation
 from models.errors import InvalidError
 from models.events import stream_key
 from models.messages.activity import Activity

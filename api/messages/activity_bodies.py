@@ -7,8 +7,8 @@ from typing import Annotated, ClassVar, Final
 import msgspec
 from msgspec import Meta, Raw, Struct
 
+from api.http.reading import Body
 from api.messages import bodies as wire
-from api.reading import Body
 from models.messages.activity import Consumer, Reading, mean_ms
 from models.messages.anomalies import Anomaly
 from models.messages.histories import Row, Work

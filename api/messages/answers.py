@@ -7,7 +7,7 @@ from falcon.asgi import Response
 
 from api.messages import bodies as wire
 from api.messages.bounds import MessageBounds
-from api.operations import Answer
+from api.openapi.operations import Answer
 from models.errors import NotFoundError
 from models.messages.rules import Enqueued
 from models.messages.service import MessageService

@@ -7,7 +7,7 @@ from typing import Any, Final
 import redis.asyncio
 from falcon.asgi import App
 
-from api.access import Access
+from api.auth.access import Access
 from api.live.broadcaster import Broadcaster, WakeListener
 from api.live.channel import Channel
 from api.live.rights import Rights

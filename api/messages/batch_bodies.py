@@ -5,9 +5,9 @@ from typing import Annotated, ClassVar
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-from api.errors import phrase, sentence_of, status_of
+from api.http.errors import phrase, sentence_of, status_of
+from api.http.reading import Body
 from api.messages import bodies as wire
-from api.reading import Body
 from models.errors import StanchionError
 from models.messages.rules import Lease, Returned
 

@@ -6,7 +6,7 @@ from typing import Final, TypeVar
 
 from falcon.asgi import Request, Response
 
-from api.caller import HttpCaller
+from api.http.caller import HttpCaller
 from api.messages import batch_bodies as batches
 from api.messages import bodies as wire
 from api.messages.answers import (
@@ -19,7 +19,7 @@ from api.messages.answers import (
     MessagesResource,
     note_repeat,
 )
-from api.operations import Answer, operation
+from api.openapi.operations import Answer, operation
 from models.errors import StanchionError
 from models.messages.rules import Held, MessageNotFoundError, Rejection, internal_id
 

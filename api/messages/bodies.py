@@ -7,7 +7,7 @@ from typing import Annotated, ClassVar, Final
 import msgspec
 from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 
-from api.reading import Body
+from api.http.reading import Body
 from models.clock import iso_utc
 from models.messages.policies import QUEUE_NAME_PATTERN
 from models.messages.rules import (

@@ -6,8 +6,8 @@ from typing import Final
 
 from falcon.asgi import Request, Response
 
-from api.caller import HttpCaller
-from api.errors import RouteNotFoundError
+from api.http.caller import HttpCaller
+from api.http.errors import RouteNotFoundError
 from api.messages import bodies as wire
 from api.messages.answers import INVALID, KEY, NO_QUEUE, REFUSALS, MessagesResource
 from api.messages.bounds import MessageBounds
@@ -23,7 +23,7 @@ from api.messages.views import (
     shown,
     shown_page,
 )
-from api.operations import Answer, operation
+from api.openapi.operations import Answer, operation
 from models.messages.browsing import Browsing
 from models.messages.rules import internal_id
 from models.messages.service import MessageService

@@ -8,11 +8,11 @@ from falcon.asgi import Request, Response
 from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 
 from api.auth.trail import signature_of
+from api.http.reading import Body
 from api.messages import bodies as wire
 from api.messages.answers import INVALID, KEY, REFUSALS, MessagesResource
 from api.messages.bounds import MessageBounds
-from api.operations import Answer, operation
-from api.reading import Body
+from api.openapi.operations import Answer, operation
 from models.errors import InvalidError
 from models.messages.acts import Edit, Touched
 from models.messages.changes import Changes

@@ -15,7 +15,8 @@ from typing import Final
 import msgspec
 import structlog
 
-from api.errors import sentence_of
+from api.http.errors import sentence_of
+from api.http.reading import faults_of
 from api.live.conversation import Closed, Conversation, close_code_of, tell_refusal
 from api.live.member import Entry
 from api.live.wire import CloseCode, Wire
@@ -24,7 +25,6 @@ from api.messages.bounds import MessageBounds
 from api.messages.frames import AtClose, Ping, SetPrefetch
 from api.messages.holdings import Holdings
 from api.messages.settling import Settler
-from api.reading import faults_of
 from models.errors import InvalidError, LimitError, StanchionError, UnavailableError
 from models.messages.rules import Held, Lease, LeaseRequest, Rejection, public_id
 from models.messages.service import MessageService

@@ -21,7 +21,7 @@ from api.live.channel import Request as Asked
 from api.live.sse import EventStreams
 from api.live.tail import StreamTail, place_of
 from api.messages.bodies import metrics
-from api.operations import Answer, operation
+from api.openapi.operations import Answer, operation
 from models.errors import InvalidError, UnavailableError
 from models.events import Event
 from models.messages import facts

@@ -6,10 +6,10 @@ from typing import Annotated, Any, ClassVar, Final, Literal
 import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
+from api.http.reading import Body
 from api.live.packets import frame
 from api.messages import bodies as wire
 from api.messages.bodies import Delay, Name, QueueName, Seconds, Token
-from api.reading import Body
 from models.messages.rules import DEFAULT_QUEUE, Lease, Returned
 
 # A frame takes no more messages once it is this long, so most clients' bounds hold it.

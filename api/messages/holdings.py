@@ -6,7 +6,7 @@ from typing import Final, Generic, TypeVar
 
 import structlog
 
-from api.errors import InternalError, sentence_of
+from api.http.errors import InternalError, sentence_of
 from api.messages.frames import Outcome
 from models.errors import LimitError, StanchionError, UnavailableError
 from models.messages.rules import Held, LockLostError, internal_id

@@ -11,6 +11,7 @@ import msgspec
 from falcon.asgi import Request, Response
 from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 
+from api.http.reading import Body, read_bytes, read_json
 from api.messages import bodies as wire
 from api.messages.answers import (
     INVALID,
@@ -23,8 +24,7 @@ from api.messages.answers import (
 )
 from api.messages.bounds import MessageBounds
 from api.messages.files import COLUMNS, undefused
-from api.operations import Answer, operation
-from api.reading import Body, read_bytes, read_json
+from api.openapi.operations import Answer, operation
 from models.errors import InvalidError, TooLargeError
 from models.messages.rules import NewMessage
 from models.messages.service import MessageService

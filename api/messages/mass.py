@@ -7,12 +7,12 @@ from falcon.asgi import Request, Response
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from api.auth.trail import signature_of
+from api.http.reading import Body
 from api.messages import bodies as wire
 from api.messages.answers import INVALID, KEY, NO_QUEUE, REFUSALS, MessagesResource
 from api.messages.bounds import MessageBounds
 from api.messages.views import FilterQuery, filter_of
-from api.operations import Answer, operation
-from api.reading import Body
+from api.openapi.operations import Answer, operation
 from models.errors import InvalidError
 from models.messages.filters import MessageFilter
 from models.messages.mass import (

@@ -7,7 +7,7 @@ from typing import Any
 from falcon.asgi import App, Request, Response
 from msgspec import UNSET
 
-from api.caller import HttpCaller
+from api.http.caller import HttpCaller
 from api.messages import bodies as wire
 from api.messages import browsing, importing, mass, queues
 from api.messages.answers import (
@@ -29,7 +29,7 @@ from api.messages.batches import (
 )
 from api.messages.bounds import MessageBounds, Wish
 from api.messages.stream import StreamResource
-from api.operations import Answer, operation
+from api.openapi.operations import Answer, operation
 from models.errors import LimitError, UnavailableError
 from models.messages.rules import Held, internal_id
 from models.messages.service import MessageService

@@ -5,8 +5,8 @@ from typing import Annotated, Any, Final
 import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
+from api.http.reading import Body
 from api.messages import bodies as wire
-from api.reading import Body
 from models.messages.policies import NO_SETTINGS, QueueSettings, Rate, changed
 from models.messages.queues import Queue
 

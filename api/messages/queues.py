@@ -7,12 +7,12 @@ from typing import Final
 from falcon.asgi import Request, Response
 from msgspec import Struct
 
+from api.http.reading import Body
 from api.messages import bodies as wire
 from api.messages.answers import INVALID, KEY, NO_QUEUE, REFUSALS, MessagesResource
 from api.messages.bounds import MessageBounds
 from api.messages.queue_bodies import QueueBody, QueueView, view
-from api.operations import Answer, operation
-from api.reading import Body
+from api.openapi.operations import Answer, operation
 from models.messages.queues import Queues
 from models.messages.service import MessageService
 

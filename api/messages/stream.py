@@ -11,15 +11,15 @@ from typing import Any, Final
 from falcon.asgi import Request, Response
 
 from api.auth.table import MESSAGES_STREAM, SocketRow
-from api.errors import HttpError
+from api.http.errors import HttpError
+from api.http.reading import read_values
 from api.live.conversation import Conversation
 from api.live.member import Entry
 from api.live.rights import Rights
 from api.messages import bodies as wire
 from api.messages.consumer import Consumer, Offer
 from api.messages.frames import StreamQuery
-from api.operations import Answer, operation
-from api.reading import read_values
+from api.openapi.operations import Answer, operation
 from models.errors import StanchionError
 from models.messages.rules import LeaseRequest
 

@@ -6,8 +6,8 @@ from typing import Annotated, ClassVar, Literal
 
 from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 
+from api.http.reading import Body
 from api.messages import bodies as wire
-from api.reading import Body
 from models.errors import InvalidError
 from models.messages.filters import MessageFilter
 from models.messages.rules import MessageNotFoundError, MessageState, internal_id, public_id

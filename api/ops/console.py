@@ -9,11 +9,11 @@ from typing import Final
 
 from falcon.asgi import Request, Response
 
-from api.access import Access
+from api.auth.access import Access
 from api.auth.callers import Caller
-from api.languages import Language
-from api.pages import Facts
-from api.user_page import UserPage
+from api.http.languages import Language
+from api.pages.resources import Facts
+from api.pages.user_page import UserPage
 from models.people.rules import Role
 
 WATCHERS: Final = (Role.ADMIN, Role.OPERATOR, Role.SUPERVISOR, Role.VIEWER)

@@ -6,7 +6,7 @@ from typing import Final
 import msgspec
 from falcon.asgi import Request, Response
 
-from api.operations import Answer, operation
+from api.openapi.operations import Answer, operation
 from api.ops.bodies import HourView, MinuteView
 from models import pulse
 from models.clock import iso_utc

@@ -8,8 +8,8 @@ import msgspec
 from falcon.asgi import Request, Response
 
 from api.auth.guard import Guard
-from api.languages import Language
-from api.operations import Answer, operation
+from api.http.languages import Language
+from api.openapi.operations import Answer, operation
 from api.ops.bodies import (
     NowMail,
     NowMessages,

@@ -9,7 +9,7 @@ import msgspec
 from falcon.asgi import Request, Response
 
 from api.health import HealthMonitor
-from api.operations import Answer, operation
+from api.openapi.operations import Answer, operation
 from api.ops import attention
 from api.ops.bodies import (
     MailHostView,

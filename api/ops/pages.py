@@ -6,12 +6,12 @@ from typing import Any, Final
 import msgspec
 from falcon.asgi import App, Request
 
-from api.access import Access
+from api.auth.access import Access
 from api.auth.callers import Caller
-from api.languages import Language
+from api.http.languages import Language
 from api.ops.console import ConsolePage
 from api.ops.overview import Overview
-from api.pages import Facts
+from api.pages.resources import Facts
 
 _encode: Final = msgspec.json.Encoder().encode
 

@@ -8,11 +8,11 @@ import msgspec
 from falcon.asgi import Request, Response
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-from api.access import Access
+from api.auth.access import Access
 from api.auth.callers import actor_of
-from api.operations import Answer, operation
+from api.http.reading import Body
+from api.openapi.operations import Answer, operation
 from api.people import bodies as wire
-from api.reading import Body
 from models.clock import iso_utc
 from models.people.rules import ID_MAX, ApiKey, NewUser, Role, Scope, UserChange
 

@@ -8,10 +8,10 @@ import msgspec
 from falcon.asgi import Request, Response
 from msgspec import Meta, Struct
 
-from api import spreadsheets
-from api.operations import Answer, operation
+from api.http import spreadsheets
+from api.http.reading import Body
+from api.openapi.operations import Answer, operation
 from api.people.administration import ADMIN, INVALID, REFUSALS, AdminResource, Id, encode
-from api.reading import Body
 from models.audit import Entry, Span
 from models.clock import iso_utc
 from models.errors import InvalidError

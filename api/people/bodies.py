@@ -7,7 +7,7 @@ import msgspec
 from falcon.asgi import Request
 from msgspec import Struct
 
-from api.reading import read_bytes
+from api.http.reading import read_bytes
 from models.clock import iso_utc
 from models.errors import InvalidError
 from models.people.rules import InvalidCredentialsError, User

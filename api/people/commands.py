@@ -11,7 +11,7 @@ import sys
 from collections.abc import Awaitable, Callable
 from typing import Any, Final, TypeVar
 
-from api.access import login_policy
+from api.auth.access import login_policy
 from models import migrate
 from models.audit import Actor
 from models.clock import iso_utc, now_ms

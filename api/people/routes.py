@@ -5,7 +5,7 @@ from typing import Any, Final
 
 from falcon.asgi import App
 
-from api.access import Access
+from api.auth.access import Access
 from api.people import administration, audit, sessions, tokens
 
 # The contract of tickets writes its paths in all of these ways.

@@ -8,11 +8,11 @@ from typing import Final
 import msgspec
 from falcon.asgi import Request, Response
 
-from api.access import Access
+from api.auth.access import Access
 from api.auth.callers import COOKIE, actor_of, caller_of
-from api.operations import Answer, operation
+from api.http.reading import Body
+from api.openapi.operations import Answer, operation
 from api.people import bodies as wire
-from api.reading import Body
 from models.clock import iso_utc
 
 _USER: Final = ("Session", "Bearer")

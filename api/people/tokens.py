@@ -7,8 +7,8 @@ import msgspec
 from falcon.asgi import Request, Response
 
 from api.auth.callers import ACCESS, actor_of, caller_of
-from api.caller import Proxies
-from api.operations import Answer, operation
+from api.http.caller import Proxies
+from api.openapi.operations import Answer, operation
 from api.people import bodies as wire
 from models.people.service import PeopleService
 from models.tokens.issuer import Issuer

@@ -8,9 +8,9 @@ from typing import Any, Final
 from falcon.asgi import App, Request, Response
 
 from api.auth.callers import actor_of
-from api.caller import Proxies
-from api.operations import Answer, answered, operation
-from api.paging import cut
+from api.http.caller import Proxies
+from api.http.paging import cut
+from api.openapi.operations import Answer, answered, operation
 from api.rooms import admin_bodies as bodies
 from api.rooms import bodies as wire
 from models.audit import Actor

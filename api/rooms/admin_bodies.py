@@ -11,7 +11,7 @@ from typing import Annotated, Any, Final
 import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-from api.reading import Body
+from api.http.reading import Body
 from api.rooms.bodies import moment
 from models.clock import iso_utc
 from models.errors import InvalidError

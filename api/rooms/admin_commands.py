@@ -10,8 +10,8 @@ from typing import Any, Final, TypeVar
 
 import msgspec
 
+from api.http.reading import BodyType, read_json
 from api.live.broadcaster import Broadcaster
-from api.reading import BodyType, read_json
 from api.rooms import admin_bodies as bodies
 from api.rooms.report_bodies import stats_view
 from models.audit import Actor

@@ -5,7 +5,7 @@ from typing import Any, Final
 
 from falcon.asgi import App, Request, Response
 
-from api.operations import Answer, answered, operation
+from api.openapi.operations import Answer, answered, operation
 from api.rooms import bodies as wire
 from api.rooms import report_bodies as bodies
 from api.rooms.admin import ADMIN, INVALID, NO_ROOM, REFUSALS, AdminResource, Office

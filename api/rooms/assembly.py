@@ -7,7 +7,7 @@ from typing import Any, Final
 from falcon.asgi import App
 from redis.asyncio import Redis
 
-from api.access import Access
+from api.auth.access import Access
 from api.live.tail import StreamTail
 from api.rooms import admin, admin_reports, codes, draws, page, sessions, verifying, visitors
 from api.rooms.console import Overview

@@ -8,7 +8,7 @@ import msgspec
 from falcon.asgi import Request
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-from api.reading import BodyType, read_bytes, read_json
+from api.http.reading import BodyType, read_bytes, read_json
 from models.clock import iso_utc
 from models.errors import InvalidError
 from models.rooms.rules import LANES

@@ -8,8 +8,8 @@ from falcon.asgi import App, Request, Response
 from msgspec import Meta, Struct
 
 from api.auth.callers import actor_of
-from api.operations import Answer, operation
-from api.reading import Body
+from api.http.reading import Body
+from api.openapi.operations import Answer, operation
 from api.rooms import bodies as wire
 from api.rooms.admin import ADMIN, INVALID, NO_ROOM, REFUSALS, Office
 from models.rooms.codes import USES_MAX, Code

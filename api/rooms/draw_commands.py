@@ -7,8 +7,8 @@ from typing import Any, Final
 import jwt
 import msgspec
 
+from api.http.reading import read_json
 from api.messages.commands import asking
-from api.reading import read_json
 from api.rooms import codes as wire
 from api.rooms.admin_commands import actor, show, with_stores
 from models.clock import now_ms

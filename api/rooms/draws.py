@@ -5,7 +5,7 @@ from typing import Final
 from falcon.asgi import Request, Response
 from msgspec import UNSET, Struct, UnsetType
 
-from api.operations import Answer, operation
+from api.openapi.operations import Answer, operation
 from api.rooms import bodies as wire
 from models.clock import now_ms
 from models.rooms.draw import ALGORITHM

@@ -11,11 +11,11 @@ from typing import Any, Final
 import msgspec
 from falcon.asgi import App, Request, Response
 
-from api import errors, languages
-from api.caller import Proxies
-from api.languages import Language
-from api.limits import RateLimitedError
-from api.pages import Facts, Page
+from api.auth.limits import RateLimitedError
+from api.http import errors, languages
+from api.http.caller import Proxies
+from api.http.languages import Language
+from api.pages.resources import Facts, Page
 from api.rooms.colours import ColoursResource
 from api.rooms.page_requests import (
     INSIDE,

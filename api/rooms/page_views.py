@@ -6,7 +6,7 @@ from urllib.parse import unquote_plus, urlsplit, urlunsplit
 
 from msgspec import Struct
 
-from api.languages import Language
+from api.http.languages import Language
 from models.clock import iso_utc
 from models.rooms.room import Room
 from models.rooms.rules import RoomStatus

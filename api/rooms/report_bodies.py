@@ -8,7 +8,7 @@ from typing import Annotated, Any, ClassVar, Final, Literal
 
 from msgspec import Meta, Struct
 
-from api.reading import Body
+from api.http.reading import Body
 from api.rooms.bodies import moment
 from models.rooms.inside import Insider
 from models.rooms.room import Room

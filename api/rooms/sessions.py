@@ -5,7 +5,7 @@ from typing import Final
 from falcon.asgi import Request, Response
 from msgspec import UNSET
 
-from api.operations import Answer, operation
+from api.openapi.operations import Answer, operation
 from api.rooms import bodies as wire
 from api.rooms.visitors import INVALID, REFUSALS, TOKEN, UNKNOWN, VisitorResource, token_of
 

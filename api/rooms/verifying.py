@@ -9,7 +9,7 @@ from falcon.asgi import App, Request, Response
 from falcon.uri import parse_query_string
 from msgspec import Struct
 
-from api.operations import Answer, operation
+from api.openapi.operations import Answer, operation
 from api.rooms.visitors import UNKNOWN, shown_token
 from models.errors import GoneError, NotFoundError, StanchionError, UnavailableError
 from models.rooms.passes import Recent, SessionPass

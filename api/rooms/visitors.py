@@ -8,8 +8,8 @@ from typing import Final
 from falcon.asgi import Request, Response
 from msgspec import UNSET, UnsetType
 
-from api.caller import Proxies
-from api.operations import Answer, operation
+from api.http.caller import Proxies
+from api.openapi.operations import Answer, operation
 from api.rooms import bodies as wire
 from models.addresses import subscriber_of
 from models.rooms.joining import Joining

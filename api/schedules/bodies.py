@@ -8,9 +8,9 @@ from zoneinfo import ZoneInfo
 import msgspec
 from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 
+from api.http.reading import Body
 from api.messages import bodies as wire
 from api.messages.bounds import MessageBounds
-from api.reading import Body
 from models.messages.rules import NewMessage
 from models.schedules.rules import (
     EVERY_MAX_S,

@@ -6,11 +6,11 @@ from typing import Any, Final
 
 from falcon.asgi import App, Request, Response
 
+from api.http.paging import cut
 from api.messages import bodies as wire
 from api.messages.answers import INVALID, KEY, NO_QUEUE, REFUSALS
 from api.messages.bounds import MessageBounds
-from api.operations import Answer, answered, operation
-from api.paging import cut
+from api.openapi.operations import Answer, answered, operation
 from api.schedules import bodies
 from models.schedules import plans
 from models.schedules.service import ScheduleService

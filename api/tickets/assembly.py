@@ -9,12 +9,12 @@ import redis.asyncio
 import tzlocal
 from falcon.asgi import App
 
-from api.access import Access
+from api.auth.access import Access
 from api.enqueue import TaskSender
 from api.health import BOTH, HealthMonitor, HealthResource
+from api.http.metrics import RequestMetrics
 from api.live.tail import StreamTail
-from api.metrics import RequestMetrics
-from api.pages import Facts
+from api.pages.resources import Facts
 from api.tickets import clips, counters, halls, holders, reports, tickets, voices
 from api.tickets.holder_page import TicketPage
 from api.tickets.live import TicketsLive

@@ -7,7 +7,7 @@ import msgspec
 from falcon.asgi import Request
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-from api.reading import Body, read_bytes, read_json
+from api.http.reading import Body, read_bytes, read_json
 from models.errors import InvalidError
 from models.tickets.calibrations import Estimate
 from models.tickets.facts import seconds_utc

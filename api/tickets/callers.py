@@ -5,7 +5,7 @@ from typing import Final
 from falcon.asgi import Request
 
 from api.auth.callers import Caller, actor_of, caller_of
-from api.caller import Proxies
+from api.http.caller import Proxies
 from models.people.rules import Role
 from models.tickets.acting import Acting
 from models.tickets.rules import Staff

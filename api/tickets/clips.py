@@ -6,10 +6,10 @@ from typing import Final
 
 from falcon.asgi import Request, Response
 
-from api.access import Access
-from api.operations import Answer, operation
+from api.auth.access import Access
+from api.http.reading import NoQuery, read_bytes, read_query
+from api.openapi.operations import Answer, operation
 from api.people.bodies import TicketsError
-from api.reading import NoQuery, read_bytes, read_query
 from api.tickets import bodies as wire
 from api.tickets import voice_bodies as voices
 from api.tickets.callers import acting_of

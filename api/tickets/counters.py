@@ -6,8 +6,8 @@ from typing import Final
 
 from falcon.asgi import Request, Response
 
-from api.access import Access
-from api.operations import Answer, operation
+from api.auth.access import Access
+from api.openapi.operations import Answer, operation
 from api.people.bodies import TicketsError
 from api.tickets import bodies as wire
 from api.tickets import hall_bodies as halls

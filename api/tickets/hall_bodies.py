@@ -5,7 +5,7 @@ from typing import Annotated, Any, Final
 
 from msgspec import UNSET, Meta, Struct, UnsetType, structs
 
-from api.reading import Body
+from api.http.reading import Body
 from api.tickets.bodies import Id, moment
 from models.errors import InvalidError
 from models.tickets.estimates import average_service_min

@@ -6,10 +6,10 @@ from typing import Any, Final
 
 from falcon.asgi import Request, Response
 
-from api import languages
-from api.caller import Proxies
-from api.languages import Language
-from api.pages import Facts, Page
+from api.http import languages
+from api.http.caller import Proxies
+from api.http.languages import Language
+from api.pages.resources import Facts, Page
 from api.tickets import bodies as wire
 from api.tickets.bodies import TicketView
 from api.tickets.tickets import view_of

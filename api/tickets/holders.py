@@ -7,10 +7,10 @@ from typing import Annotated, Final, Literal
 from falcon.asgi import Request, Response
 from msgspec import Meta, Struct
 
-from api.access import Access
-from api.operations import Answer, operation
+from api.auth.access import Access
+from api.http.reading import Body
+from api.openapi.operations import Answer, operation
 from api.people.bodies import TicketsError
-from api.reading import Body
 from api.tickets import bodies as wire
 from api.tickets.bodies import Id
 from api.tickets.callers import acting_of

@@ -9,8 +9,8 @@ from typing import Any, ClassVar, Literal
 
 from msgspec import Struct
 
-from api.reading import Body
-from api.spreadsheets import plain
+from api.http.reading import Body
+from api.http.spreadsheets import plain
 from api.tickets.bodies import Id, moment
 from models.tickets.calibrations import NOMINAL
 from models.tickets.facts import seconds_utc

@@ -5,7 +5,7 @@ from typing import Final
 
 from falcon.asgi import Request, Response
 
-from api.operations import Answer, operation
+from api.openapi.operations import Answer, operation
 from api.people.bodies import TicketsError
 from api.tickets import bodies as wire
 from api.tickets import report_bodies as bodies

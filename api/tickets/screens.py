@@ -12,9 +12,9 @@ import msgspec
 import segno
 from falcon.asgi import Request, Response
 
-from api.caller import Proxies
-from api.languages import Language
-from api.pages import Facts, Page, origin_of
+from api.http.caller import Proxies
+from api.http.languages import Language
+from api.pages.resources import Facts, Page, origin_of
 from api.tickets.bodies import is_id
 from api.tickets.hall_bodies import procedure_view
 from api.tickets.waiting import WaitingQuery, waiting_list

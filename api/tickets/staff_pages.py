@@ -7,13 +7,13 @@ from typing import Final
 import msgspec
 from falcon.asgi import Request
 
-from api.access import Access
-from api.languages import Language
+from api.auth.access import Access
+from api.http.languages import Language
 from api.ops.console import ConsolePage
-from api.pages import Facts
+from api.pages.resources import Facts
+from api.pages.user_page import UserPage
 from api.tickets.callers import is_staff, staff_of
 from api.tickets.hall_bodies import CounterView, counter_view
-from api.user_page import UserPage
 from models.tickets.service import TicketService
 
 _encode: Final = msgspec.json.Encoder().encode

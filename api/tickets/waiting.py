@@ -7,9 +7,9 @@ from typing import Annotated, Final
 from falcon.asgi import Request, Response
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-from api.operations import Answer, operation
+from api.http.reading import Body
+from api.openapi.operations import Answer, operation
 from api.people.bodies import TicketsError
-from api.reading import Body
 from api.tickets import bodies as wire
 from api.tickets.bodies import Id
 from models.tickets.desks import Hall

@@ -5,7 +5,7 @@ from typing import Any, Final
 
 from falcon.asgi import App
 
-from api.access import Access
+from api.auth.access import Access
 from api.webhooks import webhooks
 from models.addresses import parse_networks
 from models.database import Database

@@ -7,8 +7,8 @@ import msgspec
 from falcon.asgi import Request
 from msgspec import UNSET, Meta, Struct, UnsetType, field
 
+from api.http.reading import Body, read_body
 from api.messages import bodies as wire
-from api.reading import Body, read_body
 from models.clock import iso_utc
 from models.errors import InvalidError
 from models.messages.rules import DEFAULT_QUEUE

@@ -8,11 +8,11 @@ from typing import Any, Final
 from falcon.asgi import App, Request, Response
 
 from api.auth.callers import actor_of
-from api.caller import Proxies
+from api.http.caller import Proxies
+from api.http.paging import cut
 from api.messages import bodies as wire
 from api.messages.answers import INVALID, NO_QUEUE, REFUSALS
-from api.operations import Answer, answered, operation
-from api.paging import cut
+from api.openapi.operations import Answer, answered, operation
 from api.webhooks import bodies
 from models.audit import Actor
 from models.messages.queues import Queues

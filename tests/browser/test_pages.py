@@ -15,8 +15,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from api.languages import load
-from api.pages import own_path
+from api.http.languages import load
+from api.pages.resources import own_path
 
 pytestmark = pytest.mark.xdist_group("browser")
 

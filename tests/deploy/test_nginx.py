@@ -10,7 +10,7 @@ import pytest
 from websockets.sync.client import connect
 from websockets.sync.server import ServerConnection, serve
 
-from api.errors import _FORMS
+from api.http.errors import _FORMS
 from models.settings import Settings
 from tests.deploy.conftest import NewNginx
 from tests.deploy.house import KEY, House

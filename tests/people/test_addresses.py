@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from api.caller import UNKNOWN_ADDRESS, Proxies
+from api.http.caller import UNKNOWN_ADDRESS, Proxies
 from models.addresses import parse_address, subscriber_of
 
 LOOPBACK = Proxies(("127.0.0.1", "::1"))

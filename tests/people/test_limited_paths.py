@@ -8,12 +8,12 @@ import httpx
 import pytest
 from prometheus_client import CollectorRegistry
 
-from api import errors
-from api.access import Access, make_access
+from api.auth.access import Access, make_access
 from api.auth.callers import ACCESS
-from api.limits import By, Limits, Row
-from api.metrics import RequestMetrics
-from api.middleware import Entrance
+from api.auth.limits import By, Limits, Row
+from api.http import errors
+from api.http.metrics import RequestMetrics
+from api.http.middleware import Entrance
 from models.clock import now_ms
 from models.database import Database
 from models.limits.limiter import Limiter

@@ -14,9 +14,9 @@ import pytest
 from websockets.exceptions import ConnectionClosed
 
 from api.app import Application, Stores
+from api.auth.limits import TABLE as LIMITS
 from api.auth.table import SOCKETS, TABLE, Row, SocketRow, Who, who_may
-from api.limits import TABLE as LIMITS
-from api.paths import PathTable
+from api.http.paths import PathTable
 from models.clock import now_ms
 from models.database import Database
 from models.people.rules import Role, Scope

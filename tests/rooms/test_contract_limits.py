@@ -2,8 +2,8 @@
 
 import pytest
 
-from api.limits import TABLE, By, Row
-from api.paths import PathTable
+from api.auth.limits import TABLE, By, Row
+from api.http.paths import PathTable
 from models.settings import load_settings
 
 

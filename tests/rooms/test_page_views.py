@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from api.languages import Language, load
+from api.http.languages import Language, load
 from api.rooms.colours import contrast, style_sheet
 from api.rooms.page_views import View, address_inside, gaps
 from models.rooms.room import Colours

@@ -15,8 +15,8 @@ import httpx
 import pytest
 from uvicorn import Config, Server
 
-from api.cork import Cork
-from api.http_protocol import PatientProtocol
+from api.http.cork import Cork
+from api.http.protocol import PatientProtocol
 from tests.processes import children_of, wait_until_ended
 from tests.servers import System, wait_until
 

@@ -14,7 +14,7 @@ import falcon
 import structlog
 from falcon.asgi import App, Request, Response
 
-from api import sentences
+from api.http import sentences
 from models import errors
 from models.clock import iso_utc
 from models.errors import StanchionError

@@ -10,8 +10,8 @@ from typing import Any, Final
 from falcon.asgi import Request, Response
 from structlog.contextvars import STRUCTLOG_KEY_PREFIX
 
-from api.errors import RouteNotFoundError
-from api.metrics import RequestMetrics
+from api.http.errors import RouteNotFoundError
+from api.http.metrics import RequestMetrics
 
 # An id that a client or proxy sends is kept if it can do no harm in a log.
 _REQUEST_ID: Final = re.compile(r"[A-Za-z0-9._:-]{1,64}")

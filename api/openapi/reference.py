@@ -4,7 +4,7 @@ from typing import Final
 
 from falcon.asgi import App, Request, Response
 
-from api import assets
+from api.pages import assets
 
 # Scalar writes style elements and attributes, hence 'unsafe-inline' for styles; scripts come from
 # files only. `connect-src 'self'` lets the page call this server's API and nobody else.

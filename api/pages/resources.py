@@ -15,10 +15,12 @@ from urllib.parse import urlencode
 
 from falcon.asgi import App, Request, Response
 
-from api import assets, languages, page_files, templates
-from api.caller import Proxies
 from api.health import HealthMonitor
-from api.languages import Language
+from api.http import languages
+from api.http.caller import Proxies
+from api.http.languages import Language
+from api.pages import assets, templates
+from api.pages import files as page_files
 from models.errors import UnavailableError
 from models.messages.service import MessageService
 from models.vitals import Health

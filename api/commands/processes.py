@@ -12,7 +12,7 @@ import warnings
 from collections.abc import MutableMapping
 from typing import Final
 
-from api.metrics_folder import claim_metrics_folder
+from api.http.metrics_folder import claim_metrics_folder
 from api.preconditions import make_data_folder, require_key, require_schema
 from models.settings import Settings, SettingsError, host_of, port_of
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
-_FOLDER: Final = Path(__file__).resolve().parent / "static" / "pages"
+_FOLDER: Final = Path(__file__).resolve().parents[1] / "static" / "pages"
 _RAW: Final = re.compile(r"\{\{\{(\w+)\}\}\}")
 _GAP: Final = re.compile(r"\{\{([\w.]+)\}\}")
 

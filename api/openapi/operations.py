@@ -9,7 +9,7 @@ import msgspec
 from falcon.asgi import Request, Response
 from msgspec import Struct
 
-from api.reading import NoQuery, read_body, read_query
+from api.http.reading import NoQuery, read_body, read_query
 
 Responder = Callable[..., Awaitable[None]]
 BodyReader = Callable[[Request, int], Awaitable[Struct]]

@@ -13,7 +13,7 @@ from typing import Final
 from falcon.asgi import Request, Response
 
 COOKIE: Final = "stanchion_language"
-_FOLDER: Final = Path(__file__).resolve().parent / "static" / "texts"
+_FOLDER: Final = Path(__file__).resolve().parents[1] / "static" / "texts"
 _NAMES: Final = ("en", "vi")
 _THOUSANDS: Final = {"en": ",", "vi": "."}
 _YEAR_S: Final = 365 * 24 * 3600

@@ -9,9 +9,9 @@ from redis.asyncio import Redis
 from api.auth.callers import Callers
 from api.auth.guard import Guard
 from api.auth.keys import KeyCache
+from api.auth.limits import Limits
 from api.auth.origins import Origins
-from api.caller import Proxies
-from api.limits import Limits
+from api.http.caller import Proxies
 from models.database import Database
 from models.errors import UnauthenticatedError
 from models.limits.limiter import Limiter

@@ -9,7 +9,7 @@ import msgspec
 from falcon.asgi import App, Request, Response
 from msgspec import Struct
 
-from api.operations import Operation, operation_of
+from api.openapi.operations import Operation, operation_of
 
 _METHODS: Final = ("get", "post", "put", "patch", "delete")
 _REF: Final = "#/components/schemas/{name}"

@@ -18,7 +18,7 @@ from typing import Final
 from falcon.asgi import App, Request, Response
 
 PREFIX: Final = "/static/"
-_FOLDER: Final = Path(__file__).resolve().parent / "static"
+_FOLDER: Final = Path(__file__).resolve().parents[1] / "static"
 _MEDIA_TYPES: Final = {
     ".css": "text/css; charset=utf-8",
     ".html": "text/html; charset=utf-8",

@@ -7,7 +7,7 @@ here keeps the sentence that it makes itself, in English.
 from collections.abc import Mapping
 from typing import Final
 
-from api.languages import wanted_of
+from api.http.languages import wanted_of
 from models.errors import StanchionError, UnavailableError
 
 # Hall staff and visitors are Vietnamese first; the contract answers in both.

@@ -6,9 +6,9 @@ from urllib.parse import quote
 
 from falcon.asgi import Request, Response
 
-from api.access import Access
+from api.auth.access import Access
 from api.auth.callers import Caller
-from api.pages import Facts, Page
+from api.pages.resources import Facts, Page
 from models.errors import UnauthenticatedError
 
 

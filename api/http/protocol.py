@@ -7,8 +7,8 @@ from typing import Any, ClassVar, Final
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
-from api.cork import Cork
-from api.errors import RefusalPace, form_of, status_of
+from api.http.cork import Cork
+from api.http.errors import RefusalPace, form_of, status_of
 from models.errors import InvalidError, StanchionError, UnavailableError
 
 # A request has this long to arrive, and a second more for each so many bytes of it that came.

@@ -9,7 +9,7 @@ import hashlib
 import json
 from typing import Final
 
-from api import assets
+from api.pages import assets
 
 _INTER: Final = "vendor/fontsource-variable-inter-5.3.0"
 FONT: Final = f"{_INTER}/inter-latin-wght-normal.woff2"

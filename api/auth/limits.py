@@ -13,7 +13,7 @@ from falcon.asgi import Request, Response
 
 from api.auth.callers import Callers, bearer_of
 from api.auth.keys import KeyCache
-from api.paths import PathTable
+from api.http.paths import PathTable
 from models.addresses import subscriber_of
 from models.errors import LimitError, UnauthenticatedError
 from models.limits.counts import Count, Limit

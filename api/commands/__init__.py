@@ -1,0 +1,1 @@
+"""The commands that are the processes themselves, and those that belong to no one domain."""

@@ -1,0 +1,1 @@
+"""How every request is read and every answer written, whatever it is about."""

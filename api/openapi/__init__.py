@@ -1,0 +1,1 @@
+"""What the API says of itself: the document and the page that shows it."""
