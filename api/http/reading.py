@@ -20,6 +20,8 @@ from models.errors import InvalidError, TooLargeError
 
 BodyType = TypeVar("BodyType", bound=Struct)
 _MANY: Final = "given more than once"
+_WANTED: Final = {"int": "a whole number", "float": "a number", "bool": "`true` or `false`"}
+_SHOWN_MAX: Final = 40
 _MOMENT: Final = "Expected a moment such as 2026-01-31T12:00:00Z"
 # An answer that helps a person is short, and looking for faults takes the time of everybody.
 _FAULTS_MAX: Final = 20
@@ -217,8 +219,18 @@ def _fault(value: Any, shape: Any, *, strict: bool, path: str) -> dict[str, str]
         reason, _, inner = str(error).partition(" - at `$")
         if (words := _words_of(shape)) and reason.startswith("Invalid enum value"):
             reason = f"Expected {words}, got {value!r}"
+        elif not strict and isinstance(value, str):
+            reason = _said_of_text(reason, value)
         return {path + inner.rstrip("`") or "body": reason}
     return {}
+
+
+def _said_of_text(reason: str, value: str) -> str:
+    """Say of a parameter, which is text whatever it means, what it should have been."""
+    for kind, wanted in _WANTED.items():
+        if reason.startswith(f"Expected `{kind}") and reason.endswith("got `str`"):
+            return f"Expected {wanted}, got {value[:_SHOWN_MAX]!r}"
+    return reason
 
 
 def _words_of(shape: Any) -> str:
@@ -226,7 +238,7 @@ def _words_of(shape: Any) -> str:
     for part in (shape, *get_args(shape)):
         bare = _bare(part)
         if get_origin(bare) is Literal:
-            values = get_args(bare)
+            values = tuple(each for each in get_args(bare) if each != "")
         elif isinstance(bare, type) and issubclass(bare, enum.Enum):
             values = tuple(each.value for each in bare)
         else:

@@ -5,12 +5,13 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Final, Literal
 
+import msgspec
 from falcon.asgi import Request, Response
 
 from api.auth.callers import actor_of, caller_of
 from api.auth.errors import ForbiddenRoleError
 from api.http.caller import Proxies
-from api.http.reading import Body
+from api.http.reading import Body, read_bytes, read_json
 from api.mail.envelopes import MailError, encode
 from api.mail.outcomes import (
     BULK_ACTIONS,
@@ -53,6 +54,15 @@ class MailBulkBody(Body, frozen=True, kw_only=True):
     operation: Literal["deliver", "freeze", "thaw", "delete", "bounce"]
     message_ids: tuple[str, ...] = ()
     host: str | None = None
+
+
+_decoder: Final = msgspec.json.Decoder(MailActionBody)
+
+
+async def _read_action(req: Request, size_max: int) -> MailActionBody:
+    """Return which messages are meant; no body is one that names none, and is told what lacks."""
+    raw = await read_bytes(req, size_max)
+    return read_json(raw if raw.strip() else b"{}", _decoder)
 
 
 ACTING_ANSWERS: Final = {
@@ -183,6 +193,8 @@ class ActingResource:
     ) -> None:
         if body.message_id is not None and body.message_ids is not None:
             raise InvalidError({"message_id": "not beside message_ids"})
+        if body.message_id is None and body.message_ids is None:
+            raise InvalidError({"message_ids": "message_ids or message_id is required"})
         if body.message_id is not None:
             await self._one(req, resp, action, body.message_id, body.host)
         else:
@@ -199,6 +211,7 @@ class ActionResource(ActingResource):
     @operation(
         "Act on messages",
         body=MailActionBody,
+        body_reader=_read_action,
         body_example={"message_id": "1xUNcV-0005ay-0d"},
         answers=ACTING_ANSWERS,
         security=USERS,
@@ -224,6 +237,7 @@ class DeletingResource(ActingResource):
     @operation(
         "Delete messages",
         body=MailActionBody,
+        body_reader=_read_action,
         body_example={"message_ids": ["1xUNcV-0005ay-0d"]},
         answers=ACTING_ANSWERS,
         security=USERS,

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from contextlib import suppress
+from typing import Literal
 
 from msgspec import Struct
 
@@ -13,6 +14,9 @@ from models.clock import iso_utc
 from models.mail.operations import Settled
 from models.mail.rules import Action
 from models.mail.views import Host, HostedMail, MailPage, Totals
+
+# Which messages are meant; empty, as a form sends it, where none is chosen.
+StatusWord = Literal["", "queued", "deferred", "frozen"]
 
 
 class MailMessageBody(Struct, frozen=True, kw_only=True):
@@ -58,7 +62,7 @@ class MailCriteria(
     sender: str | None = None
     recipient: str | None = None
     message_id: str | None = None
-    status: str | None = None
+    status: StatusWord | None = None
     subject: str | None = None
     min_age: str | None = None
     max_age: str | None = None

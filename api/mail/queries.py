@@ -5,7 +5,7 @@ from typing import Annotated, Final, Literal
 from msgspec import Meta, Struct
 
 from api.http.reading import Body
-from api.mail.bodies import MailCriteria
+from api.mail.bodies import MailCriteria, StatusWord
 from api.mail.moments import read_span_ms
 from models.mail.filters import MailFilter, SortBy
 
@@ -35,7 +35,7 @@ class MailListQuery(Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     per_page: int = PER_PAGE_DEFAULT
     sort_by: SortBy = SortBy.TIMESTAMP
     order: Order = "desc"
-    status: str | None = None
+    status: StatusWord | None = None
     sender: str | None = None
     recipient: str | None = None
     message_id: str | None = None

@@ -107,16 +107,28 @@ def test_search_takes_criteria(mail: MailSystem) -> None:
 
 
 @pytest.mark.parametrize(
-    "query", ["page=x", "sort_by=no", "order=up", "sendr=a", "age_min=soon", "size_min=-1"]
+    ("query", "said"),
+    [
+        ("page=x", "Expected a whole number, got 'x'"),
+        ("sort_by=no", "`recipient`"),
+        ("order=up", "Expected `asc` or `desc`, got 'up'"),
+        ("sendr=a", "Unknown field"),
+        ("age_min=soon", "expected a span such as 1h30m or 2d, got 'soon'"),
+        ("size_min=-1", "Expected `int` >= 0"),
+        ("size_min=x", "Expected a whole number, got 'x'"),
+        ("status=frozn", "Expected `queued`, `deferred` or `frozen`, got 'frozn'"),
+    ],
 )
-def test_what_cannot_be_meant_is_refused(mail: MailSystem, query: str) -> None:
+def test_what_cannot_be_meant_is_refused(mail: MailSystem, query: str, said: str) -> None:
     answer = mail.http.get(f"/api/v1/queue?{query}")
 
     assert answer.status_code == 400
     body = answer.json()
     assert body["success"] is False
     assert body["error"] == "Validation failed"
-    assert body["data"][0]["field"] == query.partition("=")[0]
+    [fault] = body["data"]
+    assert fault["field"] == query.partition("=")[0]
+    assert said in fault["message"]
 
 
 def test_one_message_is_shown(mail: MailSystem) -> None:
@@ -345,6 +357,14 @@ def test_actions_that_cannot_be_meant_are_refused(
 
     assert answer.status_code == status
     assert answer.json()["success"] is False
+
+
+def test_an_action_without_a_body_is_told_what_it_lacks(mail: MailSystem) -> None:
+    answers = [mail.http.delete("/api/v1/queue"), mail.http.post("/api/v1/queue/actions/thaw")]
+
+    lacks = {"field": "message_ids", "message": "message_ids or message_id is required"}
+    assert [each.json()["data"] for each in answers] == [[lacks], [lacks]]
+    assert {each.status_code for each in answers} == {400}
 
 
 def test_roles_reach_as_far_as_the_table_says(mail: MailSystem) -> None:
