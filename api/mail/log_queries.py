@@ -1,5 +1,6 @@
 """What may be asked of the logs, and which lines that means."""
 
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Annotated, Final, Literal
 
@@ -8,7 +9,7 @@ from msgspec import Meta, Struct
 from api.http.reading import Body
 from api.mail.queries import PER_PAGE_DEFAULT, Amount, Order, bounded, bounded_page
 from models.errors import InvalidError
-from models.mail.log_lines import STATUSES
+from models.mail.log_lines import STATUSES, Event
 from models.mail.log_views import LogFilter
 
 _PAGES_MAX: Final = 100_000
@@ -148,7 +149,7 @@ class MailLogCriteria(
             remote=self.host or None,
             host=self.mail_host or None,
             code=self.error_code or None,
-            events=events_of(self.events, self.status, log_type),
+            events=events_of(self.events, self.status, log_type, field="events"),
             size_min=bounded(self.min_size),
             size_max=bounded(self.max_size),
         )
@@ -203,10 +204,15 @@ def read_moment_ms(text: str | None, *, field: str, ends: bool = False) -> int |
 
 
 def events_of(
-    events: list[str] | None, status: str | None, log_type: str | None
+    events: list[str] | None, status: str | None, log_type: str | None, *, field: str = "event"
 ) -> tuple[str, ...]:
-    """Return which kinds of lines are meant; none of them when no line is."""
+    """Return which kinds of lines are meant; none of them when no line is.
+
+    Raises InvalidError for a kind or a status that there is not, or a slip would find nothing.
+    """
     found = set(events or [])
+    _check_words(found, tuple(Event), field)
+    _check_words({status} if status else set(), STATUSES.values(), "status")
     if log_type == "reject":
         found = (found & {"reject"} or {"none"}) if found else {"reject"}
     elif log_type not in {None, "", "main"}:
@@ -215,3 +221,9 @@ def events_of(
         of_status = {event.value for event, name in STATUSES.items() if name == status}
         found = (found & of_status if found else of_status) or {"none"}
     return tuple(sorted(found))
+
+
+def _check_words(given: set[str], known: Iterable[str], field: str) -> None:
+    for each in sorted(given - set(known)):
+        *others, last = [f"`{word}`" for word in known]
+        raise InvalidError({field: f"Expected {', '.join(others)} or {last}, got {each[:40]!r}"})

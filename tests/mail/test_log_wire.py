@@ -92,6 +92,16 @@ def test_lists_searches_and_exports_find_the_same(mail: MailSystem) -> None:
     assert text.splitlines() == [each["raw_line"] for each in entries]
 
 
+def test_a_kind_of_line_that_there_is_not_is_refused(mail: MailSystem) -> None:
+    slips = [mail.http.get(LOGS, params={each: "defr"}) for each in ("event", "status")]
+    slips.append(mail.http.post(f"{LOGS}/search", json={"criteria": {"events": ["defr"]}}))
+
+    assert [each.status_code for each in slips] == [400, 400, 400]
+    faults = [each.json()["data"][0] for each in slips]
+    assert [each["field"] for each in faults] == ["event", "status", "events"]
+    assert "`defer`" in faults[0]["message"]
+
+
 def test_tail_follows_on(mail: MailSystem) -> None:
     first = tried(mail)
     last_id = data(mail, f"{LOGS}/tail")["last_id"]
