@@ -13,6 +13,7 @@ from api.mail.envelopes import encode
 from api.mail.log_bodies import entries
 from api.mail.note_bodies import note_body, tag_body
 from api.mail.notes import author_of
+from api.mail.queries import MailHostQuery
 from api.mail.resources import OF_MESSAGE, USERS, Ground, MailResource, number_of
 from api.openapi.operations import answered, operation
 from models.clock import iso_utc
@@ -21,11 +22,12 @@ from models.mail.note_service import NoteService
 
 
 class MailTimelineQuery(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """What a timeline is narrowed by; each is meant whole."""
+    """What a timeline is narrowed by, each meant whole; `host` where several have such an id."""
 
     event_type: str | None = None
     recipient: Annotated[str, Meta(max_length=320)] | None = None
     source: str | None = None
+    host: str | None = None
 
 
 class TraceResource(MailResource[LogService]):
@@ -33,12 +35,15 @@ class TraceResource(MailResource[LogService]):
 
     @operation(
         "Show everything about a message",
+        query=MailHostQuery,
         answers=answered("All of it", answers.MailTraceAnswer, OF_MESSAGE),
         security=USERS,
     )
-    async def on_get(self, _req: Request, resp: Response, message_id: str) -> None:
+    async def on_get(
+        self, _req: Request, resp: Response, message_id: str, *, query: MailHostQuery
+    ) -> None:
         """Return a message's log, its recipients, what the queue says, and what people did."""
-        trace, deeds = await self._service.trace(message_id)
+        trace, deeds = await self._service.trace(message_id, host=query.host or None)
         info = trace.hosted and details_data(trace.hosted)
         body = trace_body(trace, deeds, info or None, now_ms=self._now_ms())
         resp.data = encode(answers.MailTraceAnswer(data=body))
@@ -49,12 +54,15 @@ class DeliveryTraceResource(MailResource[LogService]):
 
     @operation(
         "Show how the deliveries of a message went",
+        query=MailHostQuery,
         answers=answered("By recipients", answers.MailDeliveryTraceAnswer, OF_MESSAGE),
         security=USERS,
     )
-    async def on_get(self, _req: Request, resp: Response, message_id: str) -> None:
+    async def on_get(
+        self, _req: Request, resp: Response, message_id: str, *, query: MailHostQuery
+    ) -> None:
         """Return each recipient's attempts, what happened in their order, and what is planned."""
-        trace, deeds = await self._service.trace(message_id)
+        trace, deeds = await self._service.trace(message_id, host=query.host or None)
         body = bodies.delivery_trace(trace, deeds, now_ms=self._now_ms())
         resp.data = encode(answers.MailDeliveryTraceAnswer(data=body))
 
@@ -64,12 +72,15 @@ class CorrelationResource(MailResource[LogService]):
 
     @operation(
         "Put together what belongs to a message",
+        query=MailHostQuery,
         answers=answered("Lines and attempts", answers.MailCorrelationAnswer, OF_MESSAGE),
         security=USERS,
     )
-    async def on_get(self, _req: Request, resp: Response, message_id: str) -> None:
+    async def on_get(
+        self, _req: Request, resp: Response, message_id: str, *, query: MailHostQuery
+    ) -> None:
         """Return a message's lines, attempts and recipients, and how it ended."""
-        trace, _ = await self._service.trace(message_id)
+        trace, _ = await self._service.trace(message_id, host=query.host or None)
         data = answers.MailCorrelationData(message_id, correlation(trace))
         resp.data = encode(answers.MailCorrelationAnswer(data=data))
 
@@ -87,7 +98,7 @@ class TimelineResource(MailResource[LogService]):
         self, _req: Request, resp: Response, message_id: str, *, query: MailTimelineQuery
     ) -> None:
         """Return what the log says and what people did, in the order of time."""
-        trace, deeds = await self._service.trace(message_id)
+        trace, deeds = await self._service.trace(message_id, host=query.host or None)
         wanted = query.event_type, query.recipient, query.source
         events = [
             each
@@ -117,12 +128,15 @@ class ThreadsResource(MailResource[LogService]):
 
     @operation(
         "Show what happened to a message, by recipients",
+        query=MailHostQuery,
         answers=answered("With notes and tags", answers.MailThreadsAnswer, OF_MESSAGE),
         security=USERS,
     )
-    async def on_get(self, req: Request, resp: Response, message_id: str) -> None:
+    async def on_get(
+        self, req: Request, resp: Response, message_id: str, *, query: MailHostQuery
+    ) -> None:
         """Return what happened to the message as a whole, then for each recipient."""
-        trace, deeds = await self._service.trace(message_id)
+        trace, deeds = await self._service.trace(message_id, host=query.host or None)
         notes = await self._notes.notes(message_id, author_of(req))
         tags = await self._notes.tags(message_id)
         data = answers.MailThreadsData(
@@ -140,15 +154,18 @@ class RetriesResource(MailResource[LogService]):
 
     @operation(
         "Show when a message is tried again",
+        query=MailHostQuery,
         answers=answered("By recipients", answers.MailRetriesAnswer, OF_MESSAGE),
         security=USERS,
     )
-    async def on_get(self, _req: Request, resp: Response, message_id: str) -> None:
+    async def on_get(
+        self, _req: Request, resp: Response, message_id: str, *, query: MailHostQuery
+    ) -> None:
         """Return when each open recipient is tried next, by Exim's hints.
 
         Who is missing is tried by the next queue run; a frozen message is not tried.
         """
-        trace, _ = await self._service.trace(message_id)
+        trace, _ = await self._service.trace(message_id, host=query.host or None)
         data = answers.retries_data(trace, now_ms=self._now_ms())
         resp.data = encode(answers.MailRetriesAnswer(data=data))
 
@@ -158,12 +175,15 @@ class DeliveryStatsResource(MailResource[LogService]):
 
     @operation(
         "Count the deliveries of a message",
+        query=MailHostQuery,
         answers=answered("In numbers", answers.MailDeliveryStatsAnswer, OF_MESSAGE),
         security=USERS,
     )
-    async def on_get(self, _req: Request, resp: Response, message_id: str) -> None:
+    async def on_get(
+        self, _req: Request, resp: Response, message_id: str, *, query: MailHostQuery
+    ) -> None:
         """Return how often each recipient was tried, and how much happened."""
-        trace, deeds = await self._service.trace(message_id)
+        trace, deeds = await self._service.trace(message_id, host=query.host or None)
         recipients = [bodies.recipient_status(each) for each in trace.recipients]
         data = answers.stats(trace, deeds, recipients)
         resp.data = encode(answers.MailDeliveryStatsAnswer(data=data))
@@ -174,12 +194,21 @@ class RecipientResource(MailResource[LogService]):
 
     @operation(
         "Show how it went for one recipient",
+        query=MailHostQuery,
         answers=answered("Attempts", answers.MailRecipientHistoryAnswer, OF_MESSAGE),
         security=USERS,
     )
-    async def on_get(self, _req: Request, resp: Response, message_id: str, recipient: str) -> None:
+    async def on_get(
+        self,
+        _req: Request,
+        resp: Response,
+        message_id: str,
+        recipient: str,
+        *,
+        query: MailHostQuery,
+    ) -> None:
         """Return the attempts for one recipient of a message, and what is planned."""
-        trace, deeds = await self._service.trace(message_id)
+        trace, deeds = await self._service.trace(message_id, host=query.host or None)
         found = next((each for each in trace.recipients if each.recipient == recipient), None)
         if found is None:
             raise RecipientNotFoundError(message_id, recipient)
@@ -201,6 +230,7 @@ class AttemptResource(MailResource[LogService]):
 
     @operation(
         "Show an attempt",
+        query=MailHostQuery,
         answers=answered("With the log near it", answers.MailAttemptAnswer, OF_MESSAGE),
         security=USERS,
     )

@@ -169,17 +169,21 @@ class LogService:
             )
         )
 
-    async def trace(self, message_id: str) -> tuple[Trace, Sequence[audit.Entry]]:
+    async def trace(
+        self, message_id: str, *, host: str | None = None
+    ) -> tuple[Trace, Sequence[audit.Entry]]:
         """Return how a message's deliveries went, and what people did to it.
 
-        Raises InvalidError for what is no id, MessageNotFoundError when nothing knows it.
+        With a host named, only what that host has and logged counts. Raises InvalidError for what
+        is no id, MessageNotFoundError when nothing knows it.
         """
         check_message_id(message_id)
 
         def read(connection: Connection) -> tuple[Trace | None, Sequence[audit.Entry]]:
-            wanted = LogFilter(message_id=message_id)
+            wanted = LogFilter(message_id=message_id, host=host)
             lines = log_lists.page(connection, wanted, descending=False, limit=MESSAGE_LINES_MAX)
-            mails = lists.find(connection, [message_id])
+            found = lists.find(connection, [message_id])
+            mails = [each for each in found if host in {None, each.host}]
             if not lines and not mails:
                 return None, ()
             mail = mails[0] if mails else None

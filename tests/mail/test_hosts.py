@@ -179,6 +179,16 @@ def test_id_that_both_hosts_have_needs_the_name_of_one(pair: HostPair) -> None:
     assert "mx1, mx2" in unclear.json()["error"]
     assert (frozen(pair.exim), frozen(pair.other.exim)) == (set(), {same})
     assert pair.http.get(f"/api/v1/queue/{same}", params={"host": "mx1"}).status_code == 200
+    wait_until(lambda: ("mx2", "freeze") in logged(pair, same), "the log of mx2 is kept")
+    for view in ("retry-schedule", "delivery-trace", "trace", "timeline", "delivery-stats"):
+        at = f"/api/v1/messages/{same}/{view}"
+        on = [pair.http.get(at, params={"host": name}) for name in ("mx1", "mx2", "mx3")]
+        assert [each.status_code for each in on] == [200, 200, 404]
+    states = [
+        pair.http.get(f"/api/v1/messages/{same}/retry-schedule", params={"host": name}).json()
+        for name in ("mx1", "mx2")
+    ]
+    assert [each["data"]["queue_info"]["queue_status"] for each in states] == ["queued", "frozen"]
 
 
 def test_one_audit_tells_of_both_hosts(pair: HostPair) -> None:

@@ -28,7 +28,7 @@ export function Letter({ of: { host, id }, mayAct, isAdmin, onClose }) {
     try {
       const [{ data }, planned] = await Promise.all([
         ask("GET", `/api/v1/queue/${id}?${query}`),
-        ask("GET", `/api/v1/messages/${id}/retry-schedule`),
+        ask("GET", `/api/v1/messages/${id}/retry-schedule?${query}`),
       ]);
       setWhole(data);
       setRetries(planned.data.retry_schedule);
