@@ -177,7 +177,11 @@ def alarm(self: Task) -> None:
         self.publish(facts.DOMAIN, [facts.alarmed(each, now_ms=moment_ms) for each in alarms])
 
     for each in alarm_jobs.watch(self.database, thresholds, tell, now_ms=now_ms()):
-        _log.warning("mail_alarm", host=each.host, kind=each.kind.value, over=each.is_over)
+        facts_of = {"host": each.host, "kind": each.kind.value, "value": each.value}
+        if each.is_over:
+            _log.info("mail_alarm_over", **facts_of, threshold=each.threshold)
+        else:
+            _log.warning("mail_alarm_raised", **facts_of, threshold=each.threshold)
 
 
 def _message_of(alarm: Alarm, now_ms: int) -> NewMessage:

@@ -136,3 +136,9 @@ def test_a_silent_host_is_told_live_and_in_a_queue(
     assert answer["thresholds"]["silence"] == 60
     assert mail.http.get("/api/v1/queue/alarms").json()["data"]["alarms"] == []
     wait_until(lambda: len(states()) == 2, "both are in the queue")
+    worker = mail.system.running["worker"]
+    [raised] = worker.log_lines("mail_alarm_raised")
+    [calm] = worker.log_lines("mail_alarm_over")
+    assert (raised["level"], raised["host"], raised["kind"]) == ("warning", "mx1", "silence")
+    assert raised["value"] > raised["threshold"] == 60
+    assert (calm["level"], calm["kind"], calm["value"] < 60) == ("info", "silence", True)
