@@ -15,7 +15,10 @@ from models.mail.dialogue_service import DialogueService
 
 
 class MailDialogueData(Struct, frozen=True, kw_only=True):
-    """The lines so far, those of Exim's own log among them; no operation: none is kept."""
+    """The lines so far, those of Exim's own log among them; no operation: none is kept.
+
+    `is_lost`: over because its host told nothing more; the log has how the attempt ended.
+    """
 
     message_id: str
     host: str | None
@@ -23,6 +26,7 @@ class MailDialogueData(Struct, frozen=True, kw_only=True):
     operation: str | None
     lines: Sequence[str]
     is_over: bool
+    is_lost: bool
 
 
 class MailDialogueAnswer(MailSuccess[MailDialogueData], frozen=True):
@@ -66,6 +70,7 @@ class DialogueResource:
                     operation=EVENT_NAMES[found.action] if found else None,
                     lines=found.lines if found else (),
                     is_over=found.is_over if found else True,
+                    is_lost=found.is_lost if found else False,
                 )
             )
         )

@@ -1,6 +1,7 @@
 """Dialogues of attempts, kept in Redis for a while: for who opens a page when it has begun.
 
-Pieces come by tasks that may overtake one another, so each is kept by its first line.
+Pieces come by tasks that may overtake one another, so each is kept by its first line. A key that
+outlives each piece for a moment tells whether somebody still listens to the attempt.
 """
 
 from collections.abc import Sequence
@@ -11,7 +12,7 @@ import redis
 import redis.asyncio
 
 from models.errors import UnavailableError
-from models.mail.dialogues import Dialogue, Piece, joined
+from models.mail.dialogues import LOST_AFTER_S, Dialogue, Piece, joined
 from models.mail.rules import check_message_id
 from models.redis import RedisAwayError
 
@@ -27,8 +28,11 @@ def keep(client: "redis.Redis", pieces: Sequence[Piece], *, keep_s: int) -> None
             if each.first == 0:
                 pipe.hset(last, each.host, each.operation_id)
                 pipe.expire(last, keep_s)
-            pipe.hset(key, str(each.first), _encode(each))
+            if each.lines or each.is_over:
+                # A bare sign of life has the number of the line that follows it.
+                pipe.hset(key, str(each.first), _encode(each))
             pipe.expire(key, keep_s)
+            pipe.set(_alive_key(each.operation_id, each.message_id), b"1", ex=LOST_AFTER_S)
         pipe.execute()
 
 
@@ -52,9 +56,10 @@ class DialogueService:
             if operation_id is None:
                 return None
             kept = await self._client.hvals(_key(operation_id, message_id))
+            is_alive = await self._client.exists(_alive_key(operation_id, message_id))
         except RedisAwayError as error:
             raise UnavailableError("redis", str(error)) from error
-        return joined([_decode(each) for each in kept])
+        return joined([_decode(each) for each in kept], is_alive=bool(is_alive))
 
 
 def _text(raw: bytes | str) -> str:
@@ -67,3 +72,7 @@ def _last_key(message_id: str) -> str:
 
 def _key(operation_id: str, message_id: str) -> str:
     return f"mail:dialogue:{operation_id}:{message_id}"
+
+
+def _alive_key(operation_id: str, message_id: str) -> str:
+    return f"mail:dialogue_alive:{operation_id}:{message_id}"

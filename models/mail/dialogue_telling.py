@@ -11,10 +11,11 @@ from typing import Final
 import structlog
 
 from models.errors import UnavailableError
-from models.mail.dialogues import Listening, Piece
+from models.mail.dialogues import SIGN_EVERY_S, Listening, Piece
 from models.mail.rules import Action
 
 _EVERY_S: Final = 0.2
+_LOOKS_TO_SIGN: Final = int(SIGN_EVERY_S / _EVERY_S)
 # So many attempts are followed at a time; the doer makes far fewer.
 _ATTEMPTS_MAX: Final = 256
 # So much is kept while the broker is away: a minute or two of eight attempts.
@@ -36,6 +37,7 @@ class DialogueTeller:
         self._stopping: Final = threading.Event()
         self._untold: list[Piece] = []  # of the thread that tells alone
         self._is_away = False
+        self._looks = 0  # since signs of life were due
 
     def hear(self, operation_id: str, message_id: str, action: Action, line: str) -> None:
         """Take a line of an attempt."""
@@ -67,8 +69,10 @@ class DialogueTeller:
         self._stopping.set()
 
     def _tell(self) -> None:
+        self._looks = (self._looks + 1) % _LOOKS_TO_SIGN
         with self._lock:
-            taken = [each.take() for each in self._attempts.values()]
+            is_due = self._looks == 0
+            taken = [each.take(is_sign_due=is_due) for each in self._attempts.values()]
             for which in [key for key, each in self._attempts.items() if each.is_told]:
                 del self._attempts[which]
         pieces = [*self._untold, *(piece for piece in taken if piece is not None)]

@@ -10,6 +10,10 @@ from models.mail.rules import Action
 LINES_MAX: Final = 1_000
 _LINE_CHARACTERS_MAX: Final = 1_000
 _CUT: Final = "… what follows is not kept"
+# Of an attempt that goes on something is told at least so often, though nobody speaks,
+SIGN_EVERY_S: Final = 10
+# and one of which nothing came for so long was lost, with its host or the way to it.
+LOST_AFTER_S: Final = 45
 # Stands for a line that is on its way, or was lost.
 MISSING: Final = "…"
 
@@ -27,7 +31,11 @@ class Piece(Struct, frozen=True, kw_only=True):
 
 
 class Dialogue(Struct, frozen=True, kw_only=True):
-    """The last attempt of a message that somebody asked for, as far as it is."""
+    """The last attempt of a message that somebody asked for, as far as it is.
+
+    One that `is_lost` is over for who listens: nobody tells of it any more. How the attempt ended
+    is in the log of its host.
+    """
 
     operation_id: str
     message_id: str
@@ -35,6 +43,7 @@ class Dialogue(Struct, frozen=True, kw_only=True):
     action: Action
     lines: tuple[str, ...]
     is_over: bool
+    is_lost: bool = False
 
 
 class Listening:
@@ -69,9 +78,10 @@ class Listening:
         """Say whether there will be nothing more to take."""
         return self._was_told_over
 
-    def take(self) -> Piece | None:
-        """Return what came since the last time, None when nothing did."""
-        if self._was_told_over or (not self._lines and not self._is_over):
+    def take(self, *, is_sign_due: bool = False) -> Piece | None:
+        """Return what came since the last time; None when nothing did and no sign is due."""
+        is_quiet = not self._lines and not self._is_over
+        if self._was_told_over or (is_quiet and not is_sign_due):
             return None
         piece = Piece(
             operation_id=self._operation_id,
@@ -88,20 +98,24 @@ class Listening:
         return piece
 
 
-def joined(pieces: list[Piece]) -> Dialogue | None:
-    """Put the pieces of one attempt together; each line stands at its number."""
+def joined(pieces: list[Piece], *, is_alive: bool = True) -> Dialogue | None:
+    """Put the pieces of one attempt together; each line stands at its number.
+
+    One that was not told to its end and is not `is_alive` either is lost.
+    """
     lines: list[str] = []
     for each in sorted(pieces, key=lambda piece: piece.first):
         lines += [MISSING] * (each.first - len(lines))
         lines += each.lines
     if not pieces:
         return None
-    some = pieces[0]
+    some, is_told = pieces[0], any(each.is_over for each in pieces)
     return Dialogue(
         operation_id=some.operation_id,
         message_id=some.message_id,
         host=some.host,
         action=some.action,
         lines=tuple(lines),
-        is_over=any(each.is_over for each in pieces),
+        is_over=is_told or not is_alive,
+        is_lost=not is_told and not is_alive,
     )

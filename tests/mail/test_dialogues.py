@@ -5,10 +5,11 @@ from collections.abc import Sequence
 from typing import Any
 
 import pytest
+import redis
 
 from models.errors import UnavailableError
 from models.mail.dialogue_telling import DialogueTeller
-from models.mail.dialogues import LINES_MAX, Listening, Piece, joined
+from models.mail.dialogues import LINES_MAX, LOST_AFTER_S, Listening, Piece, joined
 from models.mail.rules import Action
 from tests.mail.mail_system import MailSystem
 from tests.mail.test_live import ask, listening, of_type, until
@@ -39,6 +40,28 @@ def test_pieces_that_overtook_one_another_are_put_in_order() -> None:
     assert gap is not None
     assert (gap.lines, gap.is_over) == (("one", "…", "three"), True)
     assert joined([]) is None
+
+
+def test_a_quiet_attempt_gives_signs_of_life_and_one_without_is_lost() -> None:
+    talk = Listening("o", ID, "mx1", Action.DELIVER)
+    talk.hear("one")
+    first = talk.take(is_sign_due=True)
+    sign = talk.take(is_sign_due=True)
+    assert first is not None
+    assert sign is not None
+    assert (sign.lines, sign.first, sign.is_over) == ((), 1, False)
+    assert talk.take() is None
+
+    lost = joined([first], is_alive=False)
+    talk.end()
+    last = talk.take()
+    assert last is not None
+    told = joined([first, last], is_alive=False)
+
+    assert lost is not None
+    assert (lost.lines, lost.is_over, lost.is_lost) == (("one",), True, True)
+    assert told is not None
+    assert (told.is_over, told.is_lost) == (True, False)
 
 
 def test_who_talks_for_ever_is_cut_off() -> None:
@@ -145,6 +168,32 @@ def test_a_delivery_is_heard_as_it_is_made(mail: MailSystem) -> None:
         lambda: said(mail, message_id) if said(mail, message_id)["is_over"] else None, "it is kept"
     )
     assert (kept["lines"], kept["operation"], kept["host"]) == (lines, "deliver", "mx1")
+
+
+@pytest.mark.parametrize("backend", ["sqlite"], indirect=True)
+def test_a_dialogue_whose_host_dies_ends_and_goes_on_when_it_is_back(mail: MailSystem) -> None:
+    message_id = mail.exim.submit("slow@far.test")
+    mail.wait_for(message_id)
+    mail.sink.released.clear()
+    try:
+        mail.http.post(f"/api/v1/queue/{message_id}/deliver").raise_for_status()
+        wait_until(lambda: said(mail, message_id)["lines"], "it is heard")
+        assert not said(mail, message_id)["is_over"]
+        with redis.Redis.from_url(mail.system.redis_url) as client:
+            [alive] = client.keys(f"mail:dialogue_alive:*:{message_id}")
+            assert 0 < client.ttl(alive) <= LOST_AFTER_S
+            client.delete(alive)  # as time does, once no sign of life comes
+
+        silent = said(mail, message_id)
+    finally:
+        mail.sink.released.set()
+
+    assert (silent["is_over"], silent["is_lost"]) == (True, True)
+    mail.wait_for()
+    whole = wait_until(
+        lambda: told if not (told := said(mail, message_id))["is_lost"] else None, "it is told"
+    )
+    assert any("=> slow@far.test" in line for line in whole["lines"])
 
 
 @pytest.mark.parametrize("backend", ["sqlite"], indirect=True)
