@@ -62,6 +62,24 @@ def test_an_admin_chooses_freezes_and_undoes(open_page: OpenPage, mail: MailSyst
     assert [*visit.errors, *visit.strangers] == []
 
 
+def test_with_nothing_chosen_there_is_nothing_to_press(
+    open_page: OpenPage, mail: MailSystem
+) -> None:
+    mail.wait_for(mail.exim.submit("a@defer.test"))
+    page = open_page("/ops/mail", of=mail.system).page
+    log_in(page, "admin", PASSWORD)
+    freeze = page.get_by_role("button", name="Freeze")
+    expect(page.get_by_text("Nothing chosen")).to_be_visible()
+    expect(freeze).to_have_attribute("aria-disabled", "true")
+    expect(freeze).to_have_css("border-top-style", "dashed")
+
+    page.get_by_label("Sender", exact=True).fill("nobody@z.test")
+    page.get_by_role("button", name="Search").click()
+
+    expect(page.get_by_text("No message fits these filters.")).to_be_visible()
+    expect(freeze).to_have_count(0)
+
+
 def test_what_is_gone_for_good_is_asked_back(open_page: OpenPage, mail: MailSystem) -> None:
     first, second = (mail.exim.submit("u@defer.test") for _ in range(2))
     mail.wait_for(first, second)

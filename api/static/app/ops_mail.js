@@ -191,6 +191,7 @@ function clear() {
 
 function Acts() {
   const count = everything.value ? found.value.meta.total : chosen.value.size;
+  if (count === 0 && found.value.messages.length === 0 && !undoable.value) return null;
   const button = (name, letter, onClick) => html`<button
     key=${name}
     type="button"
@@ -200,7 +201,7 @@ function Acts() {
     onClick=${() => count && onClick()}
   >${text(`mail.${name}`)}</button>`;
   return html`<p class="acts" role="group" aria-label=${text("mail.acts")}>
-    <span role="status">${text("mail.chosen", { n: number(count) })}</span>
+    <span role="status">${text(count ? "mail.chosen" : "mail.none_chosen", { n: number(count) })}</span>
     ${button("deliver", "D", () => perform("deliver"))}
     ${button("freeze", "F", () => perform("freeze"))}
     ${button("thaw", "T", () => perform("thaw"))}
