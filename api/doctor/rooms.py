@@ -15,7 +15,7 @@ _NAMED_MAX: Final = 5
 
 
 def check_rooms(settings: Settings, _environ: Mapping[str, str]) -> Iterator[Finding]:
-    """Name rooms that visitors can get ahead in by their own word, or that may stand open."""
+    """Name rooms with a risk: visitors get ahead by their word, all come in, or nobody does."""
     if migrate.current(settings.database_url) != migrate.head():
         return  # as another check says
     database = Database(
@@ -34,8 +34,16 @@ def check_rooms(settings: Settings, _environ: Mapping[str, str]) -> Iterator[Fin
     if opening:
         told = f"{_names(opening)}: open to everybody while the store is away"
         yield warn("rooms", told, "that is what fail_mode open means")
-    if not boastful and not opening:
+    shut = [room for room in rooms if room.status is RoomStatus.ACTIVE and _lets_nobody_in(room)]
+    if shut:
+        told = f"{_names(shut)}: active, and nobody is ever let in: a limit is 0"
+        yield warn("rooms", told, "set max_active_users and admission_rate, or pause the room")
+    if not boastful and not opening and not shut:
         yield ok("rooms", f"{len(rooms)} take visitors")
+
+
+def _lets_nobody_in(room: Room) -> bool:
+    return room.capacity == 0 or room.rate_per_s == 0
 
 
 def _names(rooms: Sequence[Room]) -> str:

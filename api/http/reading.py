@@ -23,6 +23,8 @@ _MANY: Final = "given more than once"
 _WANTED: Final = {"int": "a whole number", "float": "a number", "bool": "`true` or `false`"}
 _SHOWN_MAX: Final = 40
 _MOMENT: Final = "Expected a moment such as 2026-01-31T12:00:00Z"
+# In the `extra` of a type with a pattern: what it takes, for people who read no patterns.
+PLAIN: Final = "plain"
 # An answer that helps a person is short, and looking for faults takes the time of everybody.
 _FAULTS_MAX: Final = 20
 _ELEMENTS_MAX: Final = 10_000
@@ -219,6 +221,8 @@ def _fault(value: Any, shape: Any, *, strict: bool, path: str) -> dict[str, str]
         reason, _, inner = str(error).partition(" - at `$")
         if (words := _words_of(shape)) and reason.startswith("Invalid enum value"):
             reason = f"Expected {words}, got {value!r}"
+        elif "matching regex" in reason and (plain := _plain_words_of(shape)):
+            reason = f"Expected {plain}"
         elif not strict and isinstance(value, str):
             reason = _said_of_text(reason, value)
         return {path + inner.rstrip("`") or "body": reason}
@@ -246,6 +250,14 @@ def _words_of(shape: Any) -> str:
         *others, last = [f"`{each}`" for each in values]
         return f"{', '.join(others)} or {last}" if others else last
     return ""
+
+
+def _plain_words_of(shape: Any) -> str:
+    """Return what a text must be where its type says it in words, under `PLAIN`; else none."""
+    metas = [
+        meta for part in (shape, *get_args(shape)) for meta in getattr(part, "__metadata__", ())
+    ]
+    return next((meta.extra[PLAIN] for meta in metas if meta.extra and PLAIN in meta.extra), "")
 
 
 def _is_raw_object(shape: Any) -> bool:

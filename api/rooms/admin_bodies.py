@@ -11,7 +11,7 @@ from typing import Annotated, Any, Final
 import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-from api.http.reading import Body
+from api.http.reading import PLAIN, Body
 from api.rooms.bodies import moment
 from models.clock import iso_utc
 from models.errors import InvalidError
@@ -36,17 +36,24 @@ _NAMES: Final[Mapping[str, str]] = {
 }
 _OURS: Final[Mapping[str, str]] = {ours: name for name, ours in _NAMES.items()}
 
-RoomId = Annotated[str, Meta(pattern=bounds.ROOM_ID_PATTERN)]
+RoomId = Annotated[str, Meta(pattern=bounds.ROOM_ID_PATTERN, extra={PLAIN: bounds.ROOM_ID_WORDS})]
 Name = Annotated[str, Meta(min_length=1, max_length=bounds.NAME_CHARACTERS_MAX)]
 Url = Annotated[
     str,
     Meta(min_length=1, max_length=bounds.URL_CHARACTERS_MAX, description="http:// or https://"),
 ]
 Capacity = Annotated[
-    int, Meta(ge=0, le=bounds.CAPACITY_MAX, description="sessions and reserved places together")
+    int,
+    Meta(
+        ge=0,
+        le=bounds.CAPACITY_MAX,
+        description="sessions and reserved places together; 0: nobody is let in",
+    ),
 ]
 LineMax = Annotated[int, Meta(ge=0, le=bounds.LINE_MAX, description="0: no limit")]
-Rate = Annotated[float, Meta(ge=0, le=bounds.RATE_PER_S_MAX, description="admitted a second")]
+Rate = Annotated[
+    float, Meta(ge=0, le=bounds.RATE_PER_S_MAX, description="admitted a second; 0: nobody")
+]
 SessionSeconds = Annotated[int, Meta(ge=bounds.SESSION_S_MIN, le=bounds.SESSION_S_MAX)]
 IntervalSeconds = Annotated[int, Meta(ge=1, le=bounds.HEARTBEAT_S_MAX)]
 TimeoutSeconds = Annotated[int, Meta(ge=bounds.HEARTBEAT_TIMEOUT_S_MIN, le=bounds.HEARTBEAT_S_MAX)]

@@ -16,6 +16,7 @@ from api.http import errors, languages
 from api.http.caller import Proxies
 from api.http.languages import Language
 from api.pages.resources import Facts, Page
+from api.pages.templates import Markup
 from api.rooms.colours import ColoursResource
 from api.rooms.page_requests import (
     INSIDE,
@@ -288,7 +289,10 @@ class WaitPage(Page):
             "switch": address_of(req, keeps_still=True, lang=other.name),
             "join": address_of(req),
             "leave": f"{here}/leave",
-            "colours": f"{here}/colours.css?v={version}" if room.id else "/static/app/app.css",
+            # A room's id is plain, so that it may stand in HTML as it is.
+            "colours": Markup(
+                f'<link rel="stylesheet" href="{here}/colours.css?v={version}">' if room.id else ""
+            ),
         }
         self._send(req, resp, language, values)
 

@@ -11,11 +11,16 @@ from msgspec import Struct
 
 from api.openapi.operations import Answer, operation
 from api.rooms.visitors import UNKNOWN, shown_token
-from models.errors import GoneError, NotFoundError, StanchionError, UnavailableError
+from models.errors import (
+    GoneError,
+    NotFoundError,
+    StanchionError,
+    UnauthenticatedError,
+    UnavailableError,
+)
 from models.rooms.passes import Recent, SessionPass
 from models.rooms.refusals import ForeignTokenError, MissingTokenError
 from models.rooms.visits import Visits
-from models.tokens.ring import InvalidTokenError
 
 # How long an end may be unknown here.
 _KNOWN_MS: Final = 5_000
@@ -23,6 +28,22 @@ _KNOWN_MS: Final = 5_000
 _LEFT_ALONE_MS: Final = 1_000
 _KNOWN_MAX: Final = 100_000
 _ADDRESS_CHARACTERS_MAX: Final = 2_000
+
+
+class NotInsideError(UnauthenticatedError):
+    """The one who asks may not come in; the sentence is that of the reason.
+
+    Proxies know one answer for all of them, whose status is 401.
+    """
+
+    code = "not_inside"
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return self.reason
 
 
 class VerifyQuery(Struct, frozen=True):
@@ -43,6 +64,8 @@ class Verifier:
 
     async def check(self, token: str | None, room_id: str | None) -> SessionPass:
         """Return the session of a token; raises StanchionError for none that is good."""
+        if room_id is not None:
+            await self._visits.expect_room(room_id)
         if token is None:
             raise MissingTokenError
         shown = await self._visits.check(token)
@@ -58,7 +81,7 @@ class Verifier:
         ):
             is_over = await self._ask(shown, now_ms)
         if is_over:
-            raise InvalidTokenError
+            raise NotInsideError("the session has ended")
         return shown
 
     async def _ask(self, shown: SessionPass, now_ms: int) -> bool:
@@ -106,8 +129,9 @@ class VerifyResource:
                 way = _way(query.queue_id, original, self._parameter)
                 resp.set_header("X-Stanchion-Wait", way)
             resp.set_header("WWW-Authenticate", 'Bearer realm="waiting room"')
-            # Proxies know one answer for whoever may not come in.
-            raise InvalidTokenError from error
+            if isinstance(error, UnauthenticatedError):
+                raise
+            raise NotInsideError(str(error)) from error
         resp.status = HTTPStatus.NO_CONTENT
         resp.set_header("X-Stanchion-Session-Id", found.session_id)
         resp.set_header("X-Stanchion-Queue-Id", found.room_id)

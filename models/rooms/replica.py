@@ -195,6 +195,12 @@ class Replica:
     async def _tick(self, room_ids: Sequence[str]) -> None:
         ticks = await scripts.run_all_async(self._client, [scripts.tick(each) for each in room_ids])
         reaps = await scripts.run_all_async(self._client, [scripts.reap(each) for each in room_ids])
+        if recovered := [
+            room_id
+            for room_id, ticked in zip(room_ids, ticks, strict=True)
+            if not isinstance(ticked, RoomLostError) and ticked.was_restarted
+        ]:
+            _log.warning("rooms_recovered", rooms=recovered)
         if self._on_tick is None:
             return
         for room_id, ticked, reaped in zip(room_ids, ticks, reaps, strict=True):

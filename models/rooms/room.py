@@ -17,6 +17,10 @@ from models.rooms.rules import LineConfig, RoomStatus
 
 # A room's id is part of paths and of keys between braces, so it is plain.
 ROOM_ID_PATTERN: Final = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
+ROOM_ID_WORDS: Final = (
+    "1 to 64 letters without accents, digits, dots, hyphens and underscores, "
+    "of which the first is a letter or digit"
+)
 NAME_CHARACTERS_MAX: Final = 200
 URL_CHARACTERS_MAX: Final = 2_048
 CAPACITY_MAX: Final = 10_000_000
@@ -43,7 +47,14 @@ CLAIM_DEFAULT_S: Final = 120
 
 Title = Annotated[str, Meta(max_length=120)]
 Text = Annotated[str, Meta(max_length=2_000, description="plain text, shown to visitors")]
-Colour = Annotated[str, Meta(pattern=r"^#[0-9A-Fa-f]{6}$", description="such as #1a2b3c")]
+Colour = Annotated[
+    str,
+    Meta(
+        pattern=r"^#[0-9A-Fa-f]{6}$",
+        description="such as #1a2b3c",
+        extra={"plain": "a colour such as #1a2b3c"},
+    ),
+]
 Language = Literal["en", "vi"]
 
 _URL: Final = re.compile(r"[!-~]+")

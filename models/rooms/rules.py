@@ -131,7 +131,7 @@ class Ticked:
     inside: int
     waiting: int
     no_shows: int
-    was_restarted: bool
+    was_restarted: bool  # since the tick before; one tick tells of it, whoever noticed it first
     grants: tuple[Grant, ...] = ()
     ended_session_ids: tuple[str, ...] = ()
 

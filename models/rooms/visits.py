@@ -1,10 +1,12 @@
 """Sessions within a request: who was admitted comes in, is active, and is out."""
 
+import contextlib
 import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
+from models.errors import UnavailableError
 from models.events import Publisher
 from models.rooms import facts, identities, scripts, visitor_facts
 from models.rooms.passes import Passes, SessionPass, Visitor
@@ -161,6 +163,11 @@ class Visits:
         """
         _, shown = await self._passes.session(token, self._registry.find)
         return shown
+
+    async def expect_room(self, room_id: str) -> None:
+        """Raise RoomNotFoundError for a room that nobody made; before any was read, say nothing."""
+        with contextlib.suppress(UnavailableError):
+            await self._registry.find(room_id)
 
     async def let_through(self, room: Room) -> Whereabouts | None:
         """Let somebody in who has no place, where the room does so while the store is away."""

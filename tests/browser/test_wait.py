@@ -99,6 +99,7 @@ def test_a_room_that_is_none_is_said(open_page: OpenPage, hall: System) -> None:
     page = open_page("/wait/nowhere", of=hall, locale="vi-VN").page
 
     headline(page).to_have_text("Không có phòng chờ này")
+    expect(page.locator("link[rel=stylesheet]")).to_have_count(1)
     assert violations(page) == []
 
 

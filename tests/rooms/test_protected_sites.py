@@ -199,14 +199,28 @@ def test_verify_takes_the_token_from_where_proxies_put_it(stanchion: System, way
     assert answer.status_code == 204
 
 
-def test_verify_says_no_and_where_to_wait(stanchion: System) -> None:
-    for token in (None, "x.y.z", let_in(stanchion, "another")["session_token"]):
+def test_verify_says_no_and_why_and_where_to_wait(stanchion: System) -> None:
+    reasons = {
+        None: "a token is required: Authorization: Bearer <token>",
+        "x.y.z": "the token is not valid",
+        let_in(stanchion, "another")["session_token"]: "the token is for another queue",
+    }
+    for token, reason in reasons.items():
         answer = verify(stanchion, token)
 
         assert answer.status_code == 401
+        assert answer.json()["error"]["message"] == reason
         parts = urlsplit(answer.headers["X-Stanchion-Wait"])
         assert parts.path == f"/wait/{ROOM}"
         assert parse_qs(parts.query) == {"to": ["/buy?seat=7&a=%26"]}
+
+
+def test_verify_says_that_there_is_no_such_room(stanchion: System) -> None:
+    for token in (None, let_in(stanchion, ROOM)["session_token"]):
+        answer = verify(stanchion, token, room_id="concert-ticket")
+
+        assert answer.status_code == 401
+        assert answer.json()["error"]["message"] == "queue concert-ticket does not exist"
 
 
 def test_verify_hears_of_an_end(stanchion: System) -> None:

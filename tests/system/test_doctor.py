@@ -200,9 +200,11 @@ def test_rooms_that_can_be_talked_into_or_stand_open_are_named(
     make("shut", status=RoomStatus.CLOSED)
     make("boastful")
     make("standing-open", public_priority_max=0, fail_mode=FailMode.OPEN, fail_open_until_ms=1)
+    make("unlimited", public_priority_max=0, capacity=0)
     loud = said(check_rooms, DATABASE_URL=database_url)
 
     assert "1 take visitors" in quiet
     assert "boastful: visitors say themselves which priority they have" in loud
     assert "standing-open: open to everybody while the store is away" in loud
+    assert "unlimited: active, and nobody is ever let in: a limit is 0" in loud
     assert not any(room_id in loud for room_id in ("strict", "invited", "shut"))

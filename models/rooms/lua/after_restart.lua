@@ -26,7 +26,8 @@ local function jump(lane)
   redis.call('HSET', room, 't' .. lane, int(last * BITS))
 end
 
--- Put a room in order after a restart; say whether there was one.
+-- Put a room in order after a restart; say whether there was one. Whoever comes first does it, be it
+-- a visitor; `untold` stays until a tick has told of it.
 local function recover(at_ms)
   local run_id = server_run_id()
   local known = redis.call('HGET', room, 'run_id')
@@ -39,6 +40,6 @@ local function recover(at_ms)
   redis.call('HSET', room, 'run_id', run_id, 'epoch', run_id .. ':' .. int(at_ms),
     'hold_until_ms', int(at_ms + HOLD_MS), 'recovered_at_ms', int(at_ms),
     'limbo_until_ms', int(at_ms + LIMBO_MS), 'heard_from_ms', int(at_ms), 'tokens', 0,
-    'ticked_at_ms', int(at_ms))
+    'ticked_at_ms', int(at_ms), 'untold', 1)
   return true
 end

@@ -5,7 +5,8 @@
 --
 -- KEYS[1]  {q:<id>}:room, of which room_keys.lua makes the others
 -- ARGV[1]  Unix ms, or 0 for the clock of this server
--- Returns {Unix ms; admitted; inside; waiting; no-shows; whether the store was restarted, 0 or 1;
+-- Returns {Unix ms; admitted; inside; waiting; no-shows; whether the store was restarted and no tick
+-- told of it yet, 0 or 1;
 -- a list of lane, from, to, count for each span of numbers admitted; ids of sessions that ended}.
 local ENDED_MAX = 1000
 local OVERDUE_MAX = 500
@@ -17,10 +18,14 @@ local at_ms = clock()
 if not read() then
   return NO_ROOM
 end
-local is_restarted = recover(at_ms)
+recover(at_ms)
 local line = read('rate_per_s', 'capacity', 'claim_ms', 'opens_at_ms', 'draw', 'drawn', 'tokens',
   'ticked_at_ms', 'hold_until_ms', 'limbo_until_ms', 'inside', 'h0', 'h1', 'h2', 'h3', 't0', 't1',
-  't2', 't3', 'w0', 'w1', 'w2', 'w3', 'f0', 'f1', 'f2', 'f3')
+  't2', 't3', 'w0', 'w1', 'w2', 'w3', 'f0', 'f1', 'f2', 'f3', 'untold')
+local is_restarted = line.untold == 1
+if is_restarted then
+  redis.call('HDEL', room, 'untold')
+end
 
 local function end_sessions()
   local names = redis.call(
