@@ -138,9 +138,19 @@ def migrated_file(new_folder: Callable[[str], Path]) -> Path:
     return path
 
 
-@pytest.fixture(scope="session", params=BACKENDS)
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run what reaches a database on each of them, and what says `on_sqlite` on SQLite alone."""
+    given = [mark.args[0] for mark in metafunc.definition.iter_markers("parametrize")]
+    if "backend" not in metafunc.fixturenames or any("backend" in names for names in given):
+        return
+    is_alone = metafunc.definition.get_closest_marker("on_sqlite") is not None
+    databases = ("sqlite",) if is_alone else BACKENDS
+    metafunc.parametrize("backend", databases, indirect=True, scope="session")
+
+
+@pytest.fixture(scope="session")
 def backend(request: pytest.FixtureRequest) -> str:
-    """The database that a test runs on: every test that reaches it runs on both."""
+    """The database that a test runs on."""
     return str(request.param)
 
 

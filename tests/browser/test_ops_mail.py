@@ -17,7 +17,7 @@ from workers.app import send
 __all__ = ["exim", "exim_server", "mail", "running", "sink"]  # fixtures
 pytestmark = [
     pytest.mark.xdist_group("browser"),
-    pytest.mark.parametrize("backend", ["sqlite"], indirect=True),
+    pytest.mark.on_sqlite,
 ]
 HOSTILE = "Hóa đơn <img src=x onerror=alert(1)>"
 

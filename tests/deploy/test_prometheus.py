@@ -17,7 +17,6 @@ FOLDER = ROOT / "deploy" / "prometheus"
 RULES = FOLDER / "stanchion.rules.yml"
 DASHBOARD = json.loads((ROOT / "deploy" / "grafana" / "stanchion.json").read_text())
 QUERIES = [target["expr"] for panel in DASHBOARD["panels"] for target in panel.get("targets", ())]
-ONE_DATABASE = pytest.mark.parametrize("backend", ["sqlite"], indirect=True, scope="session")
 
 
 @pytest.fixture(scope="module")
@@ -85,7 +84,7 @@ def test_each_alert_comes_when_it_should_and_none_on_a_calm_night(tmp_path: Path
     assert named == set(re.findall(r'alertname="(\w+)"', given))
 
 
-@ONE_DATABASE
+@pytest.mark.on_sqlite
 def test_prometheus_loads_the_rules(prometheus: httpx.Client) -> None:
     groups = ask(prometheus, "/rules")["groups"]
 
@@ -94,7 +93,7 @@ def test_prometheus_loads_the_rules(prometheus: httpx.Client) -> None:
     assert not [name for name, (state, _) in health.items() if state == "err"]
 
 
-@ONE_DATABASE
+@pytest.mark.on_sqlite
 @pytest.mark.parametrize("query", QUERIES)
 def test_prometheus_understands_each_query_of_the_dashboard(
     prometheus: httpx.Client, query: str
@@ -102,7 +101,7 @@ def test_prometheus_understands_each_query_of_the_dashboard(
     assert ask(prometheus, "/query", query=query.replace("$__rate_interval", "1m"))
 
 
-@ONE_DATABASE
+@pytest.mark.on_sqlite
 def test_rules_and_dashboard_name_what_is_there(system: System, prometheus: httpx.Client) -> None:
     assert prometheus  # it asked for the metrics, so that requests were counted
     told = httpx.get(f"{system.url}/metrics", timeout=20).text

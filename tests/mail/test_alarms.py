@@ -106,7 +106,7 @@ def look(mail: MailSystem, send_through: Callable[[str], None]) -> Iterator[Call
     mail.http.request("DELETE", "/api/queue/queues/alarms?force=true")
 
 
-@pytest.mark.parametrize("backend", ["sqlite"], indirect=True)
+@pytest.mark.on_sqlite
 def test_a_silent_host_is_told_live_and_in_a_queue(
     mail: MailSystem, look: Callable[[], None]
 ) -> None:

@@ -23,7 +23,6 @@ from tests.mail.mail_system import PASSWORD, MailSystem
 from tests.servers import RedisServer, System, wait_until
 
 # Where the database sees nothing of it.
-ON_SQLITE = pytest.mark.parametrize("backend", ["sqlite"], indirect=True)
 # Below these everything is mail's.
 ROOTS = (
     "/api/v1/queue",
@@ -99,7 +98,7 @@ def example_of(told: dict[str, Any]) -> Any:
     return content.get("example")
 
 
-@ON_SQLITE
+@pytest.mark.on_sqlite
 @pytest.mark.parametrize("text", some(NO_IDS))
 def test_what_is_no_id_is_refused_by_everything_that_takes_one(mail: Attacked, text: str) -> None:
     message_id = mail.exim.submit("u@defer.test")
@@ -119,7 +118,7 @@ def test_what_is_no_id_is_refused_by_everything_that_takes_one(mail: Attacked, t
     assert (mail.exim.spool_state(), mail.recorded.actions()) == (before, acted)
 
 
-@ON_SQLITE
+@pytest.mark.on_sqlite
 @pytest.mark.parametrize("text", some(NO_IDS))
 def test_one_bad_id_in_a_body_refuses_the_whole_and_is_named(mail: Attacked, text: str) -> None:
     message_id = mail.exim.submit("u@defer.test")
@@ -147,7 +146,7 @@ def post(mail: Attacked, path: str, body: dict[str, Any]) -> httpx.Response:
     return mail.http.post(f"/api/v1/queue/{path}", json=body)
 
 
-@ON_SQLITE
+@pytest.mark.on_sqlite
 @pytest.mark.parametrize("text", some(NO_ADDRESSES))
 def test_what_is_not_one_address_changes_nothing(mail: Attacked, text: str) -> None:
     message_id = mail.exim.submit("u@defer.test")
@@ -167,7 +166,7 @@ def test_what_is_not_one_address_changes_nothing(mail: Attacked, text: str) -> N
     assert (mail.exim.spool_state(), mail.recorded.actions()) == (before, acted)
 
 
-@ON_SQLITE
+@pytest.mark.on_sqlite
 @pytest.mark.parametrize("address", ODD_ADDRESSES)
 def test_odd_address_is_a_mailbox_and_nothing_that_is_done(mail: Attacked, address: str) -> None:
     message_id = mail.exim.submit("u@defer.test")
@@ -212,7 +211,7 @@ def test_text_in_a_filter_is_found_to_the_letter_or_refused(mail: Attacked, text
     assert mail.exim.message_ids() == {message_id}
 
 
-@ON_SQLITE
+@pytest.mark.on_sqlite
 @pytest.mark.parametrize("text", some([*NO_IDS.values(), "mx1/../mx2", "mx1,mx2", "*"]))
 def test_no_host_but_the_one_of_that_name_is_meant(mail: Attacked, text: str) -> None:
     message_id = mail.exim.submit("u@defer.test")

@@ -141,7 +141,7 @@ def said(mail: MailSystem, message_id: str) -> dict[str, Any]:
     return dict(mail.http.get(f"/api/v1/messages/{message_id}/dialogue").json()["data"])
 
 
-@pytest.mark.parametrize("backend", ["sqlite"], indirect=True)
+@pytest.mark.on_sqlite
 def test_a_delivery_is_heard_as_it_is_made(mail: MailSystem) -> None:
     message_id = mail.exim.submit("tmp@far.test", "ok@far.test")
     mail.wait_for(message_id)
@@ -170,7 +170,7 @@ def test_a_delivery_is_heard_as_it_is_made(mail: MailSystem) -> None:
     assert (kept["lines"], kept["operation"], kept["host"]) == (lines, "deliver", "mx1")
 
 
-@pytest.mark.parametrize("backend", ["sqlite"], indirect=True)
+@pytest.mark.on_sqlite
 def test_a_dialogue_whose_host_dies_ends_and_goes_on_when_it_is_back(mail: MailSystem) -> None:
     message_id = mail.exim.submit("slow@far.test")
     mail.wait_for(message_id)
@@ -196,7 +196,7 @@ def test_a_dialogue_whose_host_dies_ends_and_goes_on_when_it_is_back(mail: MailS
     assert any("=> slow@far.test" in line for line in whole["lines"])
 
 
-@pytest.mark.parametrize("backend", ["sqlite"], indirect=True)
+@pytest.mark.on_sqlite
 def test_a_dialogue_outlives_its_message(mail: MailSystem) -> None:
     message_id = mail.exim.submit("ok@far.test")
     mail.wait_for(message_id)

@@ -8,7 +8,7 @@ import pytest
 from tests.mail.mail_system import MailSystem
 from tests.servers import wait_until
 
-pytestmark = pytest.mark.parametrize("backend", ["sqlite"], indirect=True)
+pytestmark = pytest.mark.on_sqlite
 UNKNOWN = "1AAAAA-000001-00"
 
 

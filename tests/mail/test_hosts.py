@@ -19,7 +19,7 @@ from tests.mail.host_pair import PASSWORD_OF_HOST, HostPair, RemoteHost, admit, 
 from tests.mail.mail_system import PASSWORD
 from tests.servers import ROOT, RedisServer, System, wait_until
 
-pytestmark = pytest.mark.parametrize("backend", ["sqlite"], indirect=True)
+pytestmark = pytest.mark.on_sqlite
 
 
 @pytest.fixture(scope="module")

@@ -82,7 +82,7 @@ def test_what_is_not_there_is_none(exim: EximServer) -> None:
 # Over HTTP -----------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("backend", ["sqlite"], indirect=True)
+@pytest.mark.on_sqlite
 def test_a_message_is_shown_whole(mail: MailSystem) -> None:
     message_id = sent(mail.exim, HOSTILE)
     mail.wait_for(message_id)
@@ -98,7 +98,7 @@ def test_a_message_is_shown_whole(mail: MailSystem) -> None:
     assert content["content"].startswith("--b\n")
 
 
-@pytest.mark.parametrize("backend", ["sqlite"], indirect=True)
+@pytest.mark.on_sqlite
 def test_attempts_and_lines_of_the_log_are_told(mail: MailSystem) -> None:
     message_id = mail.exim.submit("u@defer.test", options=("-odf",))
     mail.wait_for(message_id)
@@ -113,7 +113,7 @@ def test_attempts_and_lines_of_the_log_are_told(mail: MailSystem) -> None:
     assert {"arrival", "defer"} <= {each["event"] for each in data["smtp_logs"]}
 
 
-@pytest.mark.parametrize("backend", ["sqlite"], indirect=True)
+@pytest.mark.on_sqlite
 def test_a_host_that_is_silent_hides_no_more_than_it_knows(mail: MailSystem) -> None:
     message_id = sent(mail.exim, HOSTILE)
     mail.wait_for(message_id)
@@ -131,7 +131,7 @@ def test_a_host_that_is_silent_hides_no_more_than_it_knows(mail: MailSystem) -> 
     assert int(content.headers["Retry-After"]) > 0
 
 
-@pytest.mark.parametrize("backend", ["sqlite"], indirect=True)
+@pytest.mark.on_sqlite
 def test_who_may_only_look_reads_no_bodies(mail: MailSystem) -> None:
     message_id = sent(mail.exim, HOSTILE)
     mail.wait_for(message_id)

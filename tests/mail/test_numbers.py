@@ -134,7 +134,7 @@ def test_wrong_questions_are_refused(mail: MailSystem, asked: str) -> None:
     assert (answer.status_code, answer.json()["success"]) == (400, False)
 
 
-@pytest.mark.parametrize("backend", ["sqlite"], indirect=True)
+@pytest.mark.on_sqlite
 def test_the_list_is_taken_away_as_a_table(mail: MailSystem) -> None:
     first = mail.exim.submit("a@defer.test", "b@defer.test", subject='=HYPERLINK("x")')
     second = mail.exim.submit("c@defer.test", sender="other@y.test")

@@ -27,7 +27,7 @@ from tests.mail.plain_user import (
 )
 from tests.servers import ROOT, Process, RedisServer, System, wait_until
 
-pytestmark = pytest.mark.parametrize("backend", ["sqlite"], indirect=True)
+pytestmark = pytest.mark.on_sqlite
 
 EXIM = "/usr/sbin/exim4"
 # Notes every program that this interpreter starts.

@@ -8,6 +8,9 @@ import pytest
 
 from tests.servers import RedisServer, System
 
+# The guard stands before every database.
+pytestmark = pytest.mark.on_sqlite
+
 UNAUTHORIZED = {"error": "Unauthorized", "message": "Invalid or missing API key"}
 
 

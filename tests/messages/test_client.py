@@ -30,6 +30,9 @@ from tests.conftest import StartSystem
 from tests.messages.test_events import waiting_consumers
 from tests.servers import System, free_port, wait_until
 
+# What a client does over HTTP is the same on every database.
+pytestmark = pytest.mark.on_sqlite
+
 
 class Blocked:
     """An AsyncClient whose methods return when they are done, so that one test serves both."""

@@ -17,6 +17,9 @@ from tests.conftest import StartSystem
 from tests.messages.test_contract import put, take
 from tests.servers import ROOT, System
 
+# Commands ask over HTTP.
+pytestmark = pytest.mark.on_sqlite
+
 Command = Callable[..., tuple[int, str, str]]
 
 
@@ -107,7 +110,6 @@ def test_what_goes_wrong_is_said_in_a_line(
     assert len(told.splitlines()) == 1
 
 
-@pytest.mark.parametrize("backend", ["sqlite"], indirect=True)
 def test_who_shows_no_key_is_told_how(command: Command, start_system: StartSystem) -> None:
     guarded = start_system("api", SECRET_KEY="the key of this test")
 

@@ -12,6 +12,9 @@ import pytest
 
 from tests.servers import System, wait_until
 
+# Events come from Redis.
+pytestmark = pytest.mark.on_sqlite
+
 
 @dataclass
 class Told:

@@ -19,6 +19,9 @@ from tests.messages.test_contract import put, take
 from tests.messages.test_events import waiting_consumers
 from tests.servers import System, wait_until
 
+# The service beneath is tried on both databases; what is tried here is the wire.
+pytestmark = pytest.mark.on_sqlite
+
 
 @pytest.fixture
 def http(system: System, http: httpx.Client) -> Iterator[httpx.Client]:

@@ -7,6 +7,9 @@ from tests.conftest import StartSystem
 from tests.people.conftest import ADMIN_KEY
 from tests.servers import System, free_port, wait_until
 
+# Keys are tried on both databases where they are stored, in test_service.
+pytestmark = pytest.mark.on_sqlite
+
 ADMIN = {"X-Admin-Key": ADMIN_KEY}
 
 

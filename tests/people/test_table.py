@@ -27,6 +27,9 @@ from tests.live.clients import raw
 from tests.people.conftest import ADMIN_KEY, ADMIN_PASSWORD, SECRET_KEY, log_in, token_of
 from tests.servers import System
 
+# The guard stands before every database.
+pytestmark = pytest.mark.on_sqlite
+
 PAGE = (Path(__file__).resolve().parent.parent.parent / "docs" / "security.md").read_text()
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 PASSWORD = "a password of the tests"

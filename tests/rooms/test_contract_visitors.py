@@ -13,7 +13,6 @@ from tests.rooms.visitors import Hall, bearer, poll
 from tests.servers import wait_until
 
 # What takes seconds and does not ask SQL.
-ONE_DATABASE = pytest.mark.parametrize("backend", ["sqlite"], indirect=True)
 MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")
 LIMITS = {
     "enqueue": ("POST", "10"),
@@ -327,7 +326,7 @@ def test_heartbeat_takes_an_empty_body(hall: Hall) -> None:
     assert hall.http.post(f"/queues/{room}/heartbeat", headers=shown).status_code == 200
 
 
-@ONE_DATABASE
+@pytest.mark.on_sqlite
 def test_heartbeats_keep_a_place_and_silence_loses_it(hall: Hall) -> None:
     room = hall.paused(heartbeat_timeout_seconds=2, heartbeat_interval_seconds=1)
     alive, silent = hall.join(room), hall.join(room)

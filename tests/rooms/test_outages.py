@@ -11,7 +11,7 @@ from tests.rooms.test_contract_visitors import code_of
 from tests.rooms.visitors import Hall, bearer, poll
 
 
-@pytest.mark.parametrize("backend", ["sqlite"], indirect=True)
+@pytest.mark.on_sqlite
 def test_guarantee_6_redis_away_refuses_holds_or_opens_as_the_room_says(
     start_system: StartSystem,
 ) -> None:

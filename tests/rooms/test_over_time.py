@@ -18,7 +18,7 @@ from tests.servers import System, wait_until
 __all__ = ["command", "in_stores"]  # fixtures
 
 # What happens here is Redis' business; SQL is asked elsewhere, on both.
-pytestmark = pytest.mark.parametrize("backend", ["sqlite"], indirect=True)
+pytestmark = pytest.mark.on_sqlite
 
 
 def in_seconds(seconds: int) -> str:

@@ -28,7 +28,7 @@ from models.tokens.issuer import Issuer
 from tests.rooms.test_administration import ACTOR, SALE, House
 from tests.servers import RedisServer
 
-pytestmark = pytest.mark.parametrize("backend", ["sqlite"], indirect=True)
+pytestmark = pytest.mark.on_sqlite
 
 WAITS = replace(SALE, status=RoomStatus.PAUSED)
 

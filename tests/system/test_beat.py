@@ -11,7 +11,7 @@ from models import ticks
 from models.vitals import read_vitals
 from tests.servers import Process, RedisServer, System, wait_until
 
-pytestmark = pytest.mark.parametrize("backend", ["sqlite"], indirect=True)  # beat knows no SQL
+pytestmark = pytest.mark.on_sqlite  # beat knows no SQL
 
 
 @pytest.fixture(scope="module")

@@ -48,7 +48,7 @@ def faults(rows: list[Row]) -> dict[str, str]:
     return {row["subject"]: row["fact"] for row in bad if row["level"] == "fault"}
 
 
-@pytest.mark.parametrize("backend", ["sqlite"], indirect=True)
+@pytest.mark.on_sqlite
 def test_each_part_that_goes_is_named(start_system: StartSystem) -> None:
     system = start_system()
     code, rows = doctor(system)
@@ -75,7 +75,7 @@ def test_each_part_that_goes_is_named(start_system: StartSystem) -> None:
     assert {"ok"} == {row["level"] for row in rows if row["subject"] == "database"}
 
 
-@pytest.mark.parametrize("backend", ["sqlite"], indirect=True)
+@pytest.mark.on_sqlite
 def test_a_schema_behind_and_a_silent_mail_host_are_named(start_system: StartSystem) -> None:
     system = start_system("api")
     unwatched = ("mail", "an Exim is here, and nothing watches it")
@@ -100,7 +100,7 @@ def test_a_schema_behind_and_a_silent_mail_host_are_named(start_system: StartSys
     assert faults(rows)["database"].startswith("has schema 0001, this release needs")
 
 
-@pytest.mark.parametrize("backend", ["sqlite"], indirect=True)
+@pytest.mark.on_sqlite
 def test_secrets_that_others_may_read_or_guess_are_named(start_system: StartSystem) -> None:
     system = start_system("api")
     path = system.folder / "secrets.json"

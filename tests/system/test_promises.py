@@ -50,7 +50,7 @@ def schema_at(url: str, headers: dict[str, str]) -> Any:
     return schemathesis.openapi.from_url(f"{url}/api/doc", headers=headers)
 
 
-@pytest.mark.parametrize("backend", ["sqlite"], indirect=True)
+@pytest.mark.on_sqlite
 @pytest.mark.parametrize(
     "examples", [1, pytest.param(50, marks=[pytest.mark.slow, pytest.mark.timeout(3_600)])]
 )

@@ -13,7 +13,6 @@ from tests.conftest import StartSystem
 from tests.people.conftest import ADMIN_PASSWORD, token_of
 from tests.servers import System, wait_until
 
-on_sqlite = pytest.mark.parametrize("backend", ["sqlite"], indirect=True)
 DOMAINS = ["messages", "rooms", "mail", "tickets"]
 
 
@@ -25,7 +24,7 @@ def staff(system: System) -> Iterator[httpx.Client]:
         yield client
 
 
-@on_sqlite
+@pytest.mark.on_sqlite
 def test_the_last_hour_is_kept_and_told(start_system: StartSystem) -> None:
     system = start_system("api", "worker", "beat", ADMIN_PASSWORD=ADMIN_PASSWORD)
     with staff(system) as client:
@@ -48,7 +47,7 @@ def test_the_last_hour_is_kept_and_told(start_system: StartSystem) -> None:
         assert [unknown[name] for name in ("depth", "in", "out", "failed")] == [None] * 4
 
 
-@on_sqlite
+@pytest.mark.on_sqlite
 def test_only_staff_is_told(start_system: StartSystem) -> None:
     system = start_system("api", ADMIN_PASSWORD=ADMIN_PASSWORD)
 

@@ -122,7 +122,7 @@ def mail(
             made.http.close()
 
 
-@pytest.mark.parametrize("backend", ["sqlite"], indirect=True)
+@pytest.mark.on_sqlite
 def test_a_request_is_followed_to_exim_and_back(mail: MailSystem, collector: Collector) -> None:
     message_id = mail.exim.submit("tmp@far.test")
     mail.wait_for(message_id)

@@ -107,7 +107,7 @@ def audited(web: Web) -> list[dict[str, Any]]:
     return [each for each in found if str(each["action"]).startswith("clip_")]
 
 
-@pytest.mark.parametrize("backend", ["sqlite"], indirect=True)
+@pytest.mark.on_sqlite
 @pytest.mark.parametrize(
     ("sound", "media_type", "kept_as"),
     [
@@ -138,7 +138,7 @@ def test_a_clip_comes_back_as_it_was_sent(
     assert plain.headers["Cache-Control"] == "no-cache"
 
 
-@pytest.mark.parametrize("backend", ["sqlite"], indirect=True)
+@pytest.mark.on_sqlite
 @pytest.mark.parametrize(
     ("key", "sound", "media_type", "details"),
     [
@@ -172,7 +172,7 @@ def test_what_is_no_clip_is_refused_and_nothing_is_kept(
     assert audited(web) == []
 
 
-@pytest.mark.parametrize("backend", ["sqlite"], indirect=True)
+@pytest.mark.on_sqlite
 def test_a_clip_that_is_too_large_is_refused(web: Web, branch_id: int) -> None:
     refused = put_clip(web.admin, branch_id, "1", SOUND + bytes(524_288))
 
@@ -180,7 +180,7 @@ def test_a_clip_that_is_too_large_is_refused(web: Web, branch_id: int) -> None:
     assert web.admin.get("/app/voice/clips").json() == {"clips": []}
 
 
-@pytest.mark.parametrize("backend", ["sqlite"], indirect=True)
+@pytest.mark.on_sqlite
 @pytest.mark.parametrize(
     ("path", "status", "error"),
     [
@@ -199,7 +199,7 @@ def test_where_no_clip_can_be(web: Web, branch_id: int, path: str, status: int, 
     assert (refused.status_code, refused.json()["error"]) == (status, error)
 
 
-@pytest.mark.parametrize("backend", ["sqlite"], indirect=True)
+@pytest.mark.on_sqlite
 def test_only_supervisors_change_clips_and_everybody_hears_them(web: Web, branch_id: int) -> None:
     officer = web.officer(None)
     assert put_clip(web.admin, branch_id, "1", SOUND).status_code == 200
@@ -214,7 +214,7 @@ def test_only_supervisors_change_clips_and_everybody_hears_them(web: Web, branch
     assert len(web.admin.get("/app/voice/clips").json()["clips"]) == 1
 
 
-@pytest.mark.parametrize("backend", ["sqlite"], indirect=True)
+@pytest.mark.on_sqlite
 def test_each_change_of_a_clip_is_in_the_audit_log(web: Web, branch_id: int) -> None:
     put_clip(web.admin, branch_id, "ticket", SOUND, language="en")
     path = f"/app/voice/clips/{branch_id}/en/ticket"

@@ -30,7 +30,7 @@ def asked(ask: Callable[[], httpx.Response], requests_max: int) -> httpx.Respons
     pytest.fail("never refused")
 
 
-@pytest.mark.parametrize("backend", ["sqlite"], indirect=True)
+@pytest.mark.on_sqlite
 def test_limits_are_the_contract_s(web: Web) -> None:
     counter_id = web.make_counter()
     body = {"counter_id": counter_id}

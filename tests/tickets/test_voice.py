@@ -18,7 +18,7 @@ from tests.servers import RedisServer, System
 from tests.tickets.conftest import Web
 from tests.tickets.voices import need_espeak, put_clip, seconds_of, tone
 
-pytestmark = pytest.mark.parametrize("backend", ["sqlite"], indirect=True)
+pytestmark = pytest.mark.on_sqlite
 NAMES = ("VOICES", "TICKETS", "TICKET_CHANGES", "WAITING_LISTS", "LOGINS")
 LIMITS = {f"{name}_PER_MINUTE_MAX": "100000" for name in NAMES}
 # A machine that does much else is slow, not wrong.
