@@ -144,21 +144,30 @@ def _host_of(known: dict[str, str]) -> str:
 def parse_message_log(text: str) -> Attempts:
     """Return what a message log says of attempts; no recipient counts for another's tries.
 
-    Moments in it are local time of this host.
+    Where none was made, as while a smarthost is down, the error is why Exim made none. Moments in
+    it are local time of this host.
     """
     counts: dict[str, int] = {}
     last: re.Match[str] | None = None
+    not_made: re.Match[str] | None = None
     for line in text.splitlines():
         found = _ATTEMPT.fullmatch(line)
-        if found is None or "retry time not reached" in line:
+        if found is None:
+            continue
+        if "retry time not reached" in line:
+            not_made = found
             continue
         counts[found[2]] = counts.get(found[2], 0) + 1
         last = found
     if last is None:
-        return Attempts()
+        return Attempts(last_error=_error(not_made[3]) if not_made else "")
     at_s = time.mktime(time.strptime(last[1], "%Y-%m-%d %H:%M:%S"))
-    error = clean(last[3].strip(" :"))[:_ERROR_CHARACTERS_MAX]
-    return Attempts(count=max(counts.values()), last_at_ms=int(at_s) * 1000, last_error=error)
+    count = max(counts.values())
+    return Attempts(count=count, last_at_ms=int(at_s) * 1000, last_error=_error(last[3]))
+
+
+def _error(text: str) -> str:
+    return clean(text.strip(" :"))[:_ERROR_CHARACTERS_MAX]
 
 
 def _read(path: str, size_max: int) -> bytes:

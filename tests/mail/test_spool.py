@@ -150,6 +150,19 @@ def test_message_log_tells_attempts_of_the_recipient_that_was_tried_most() -> No
     assert attempts.last_at_ms is not None
 
 
+def test_message_log_says_why_no_attempt_was_made() -> None:
+    log = """\
+2026-11-20 12:00:00 Received from a@x.test U=root P=local S=297
+2026-11-20 12:00:00 b@far.test R=smarthost T=remote_smtp_smarthost defer (-54): retry time not \
+reached for any host for 'far.test'
+"""
+
+    attempts = parse_message_log(log)
+
+    assert (attempts.count, attempts.last_at_ms) == (0, None)
+    assert attempts.last_error == "retry time not reached for any host for 'far.test'"
+
+
 def test_what_exim_writes_is_read(exim: EximServer) -> None:
     message_id = exim.submit("ok@far.test", "tmp1@far.test", subject="=?utf-8?q?=E2=98=83?=")
 
