@@ -230,7 +230,6 @@ class AttemptResource(MailResource[LogService]):
 
     @operation(
         "Show an attempt",
-        query=MailHostQuery,
         answers=answered("With the log near it", answers.MailAttemptAnswer, OF_MESSAGE),
         security=USERS,
     )

@@ -60,6 +60,14 @@ def _spool(places: Places) -> Sight:
     folder = Path(places.spool) / "input"
     try:
         next(os.scandir(folder), None)
+    except FileNotFoundError:
+        return Sight(
+            subject="spool",
+            is_good=False,
+            fact=f"{folder} is not there: this Exim had no message yet, or keeps them elsewhere",
+            advice="nothing, if it is new: the spool is watched within seconds of its first message",
+            is_needed=False,
+        )
     except OSError as error:
         return Sight(
             subject="spool",

@@ -12,6 +12,7 @@ from models.mail import inotify
 from models.mail.exim import Exim
 from models.mail.exim_answers import Listed
 from models.mail.filters import MailFilter
+from models.mail.host_check import look
 from models.mail.rules import Action, Status
 from models.mail.service import MailService
 from models.mail.watcher import Watcher
@@ -128,6 +129,18 @@ def split_house(split_server: EximServer, database: Database) -> Iterator[House]
     made = House(split_server, database)
     yield made
     made.close()
+
+
+def test_spool_of_a_new_exim_is_no_fault(split_server: EximServer) -> None:
+    shutil.rmtree(Path(split_server.spool) / "input")  # as before the first message
+    try:
+        seen = {each.subject: each for each in look(Exim(split_server.command))}
+    finally:
+        split_server.submit("u@defer.test")
+
+    assert not seen["spool"].is_needed
+    assert "had no message yet" in seen["spool"].fact
+    assert "usermod" not in seen["spool"].advice
 
 
 async def test_split_spool_is_followed_as_its_folders_come(split_house: House) -> None:
