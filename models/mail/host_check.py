@@ -65,7 +65,7 @@ def _spool(places: Places) -> Sight:
             subject="spool",
             is_good=False,
             fact=f"{folder} is not there: this Exim had no message yet, or keeps them elsewhere",
-            advice="nothing, if it is new: the spool is watched within seconds of its first message",
+            advice="none, if it is new: the spool is watched soon after its first message",
             is_needed=False,
         )
     except OSError as error:
