@@ -157,6 +157,7 @@ class Application:
             stores.database,
             _tail(stores, pulse.DOMAIN, settings),
             [self._messages.tail, self._tickets.tail, self._rooms.live.tail, self._mail.tail],
+            access.guard,
         )
         self._live: Final = LiveGateway(
             [
@@ -184,8 +185,8 @@ class Application:
             ],
         )
         routes = [
-            *self._ops.add_routes(self._app, access.guard),
-            *self._messages.add_routes(self._app),
+            *self._ops.add_routes(self._app),
+            *self._messages.add_routes(self._app, self._ops.house.seen_by),
             *self._schedules.add_routes(self._app),
             *self._webhooks.add_routes(self._app),
             *self._mail.add_routes(self._app),

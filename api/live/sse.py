@@ -7,7 +7,7 @@ kept, is sent `resync`: read the state over HTTP, then go on.
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import Final
 
 from falcon.asgi import SSEvent
@@ -21,6 +21,8 @@ from models.redis import RedisAwayError
 _COMMENT_EVERY_S: Final = 15.0
 _RETRY_MS: Final = 1_000
 
+# What one reader is told with each reading, besides it.
+Beside = Callable[[], Awaitable[Sequence[Event]]]
 # What a reader gets to see of an event. There are few views, each a function of its own.
 View = Callable[[Event], Event]
 
@@ -64,22 +66,31 @@ class EventStreams:
         self._seen_parts: Final[dict[View, tuple[LiveEvent, _Part]]] = {}
 
     async def open(
-        self, offset: str | None, view: View, may: Callable[[], Awaitable[bool]]
+        self,
+        offset: str | None,
+        view: View,
+        may: Callable[[], Awaitable[bool]],
+        beside: Beside | None = None,
     ) -> AsyncIterator[SSEvent]:
         """Take a place in the stream and return what to send; raises LimitError if none is left.
 
         The stream ends once the client may no longer have this view.
         """
-        stream = self._stream(offset, view, may)
+        stream = self._stream(offset, view, may, beside)
         # The first step takes the place, or refuses; only then the client is told yes.
         return _after(await anext(stream), stream)
 
     async def _stream(
-        self, offset: str | None, view: View, may: Callable[[], Awaitable[bool]]
+        self,
+        offset: str | None,
+        view: View,
+        may: Callable[[], Awaitable[bool]],
+        beside: Beside | None,
     ) -> AsyncIterator[SSEvent]:
         async with self._tail.reader() as reader:
             yield _HELLO
-            yield await self._read()
+            for part in await self._readings(beside):
+                yield part
             last = START
             if offset is not None:
                 try:
@@ -92,7 +103,7 @@ class EventStreams:
                         yield self._seen(live, view)
                 except RedisAwayError:
                     yield _RESYNC
-            async for event in self._follow(reader, last, view, may):
+            async for event in self._follow(reader, last, view, may, beside):
                 yield event
 
     async def _follow(
@@ -101,6 +112,7 @@ class EventStreams:
         last: Place,
         view: View,
         may: Callable[[], Awaitable[bool]],
+        beside: Beside | None,
     ) -> AsyncIterator[SSEvent]:
         now_s = spoke_at_s = time.monotonic()
         read_at_s = spoke_at_s + self._reading_every_s
@@ -117,19 +129,23 @@ class EventStreams:
                 yield _RESYNC
                 return
             if now_s >= read_at_s:
-                yield await self._read()
+                for part in await self._readings(beside):
+                    yield part
                 spoke_at_s, read_at_s = now_s, now_s + self._reading_every_s
             elif now_s - spoke_at_s >= _COMMENT_EVERY_S:
                 yield _STILL_HERE
                 spoke_at_s = now_s
+
+    async def _readings(self, beside: Beside | None) -> list[_Part]:
+        first = await self._read()
+        return [first, *([] if beside is None else map(_part_of, await beside()))]
 
     async def _read(self) -> _Part:
         event = await self._reading()
         if event is None:
             return _AWAY
         if self._read_part is None or self._read_part[0] is not event:
-            part = _Part(SSEvent(event=event.name, data=encode_json(event.data)))
-            self._read_part = (event, part)
+            self._read_part = (event, _part_of(event))
         return self._read_part[1]
 
     def _seen(self, live: LiveEvent, view: View) -> _Part:
@@ -140,6 +156,10 @@ class EventStreams:
             last = (live, _Part(SSEvent(event=seen.name, event_id=live.offset, data=data)))
             self._seen_parts[view] = last
         return last[1]
+
+
+def _part_of(event: Event) -> _Part:
+    return _Part(SSEvent(event=event.name, data=encode_json(event.data)))
 
 
 class _Right:

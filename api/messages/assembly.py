@@ -16,7 +16,7 @@ from api.messages import activity, messages
 from api.messages.activity import newest_entry_of
 from api.messages.bounds import MessageBounds
 from api.messages.consumer import Offer
-from api.messages.events import EventsResource, Readings, channel
+from api.messages.events import EventsResource, House, Readings, channel
 from api.messages.stream import MessageStream
 from models.database import Database
 from models.messages import facts
@@ -79,14 +79,15 @@ class Messages:
             now_ms=now_ms,
         )
 
-    def add_routes(self, app: App[Any, Any]) -> list[tuple[str, object]]:
-        """Serve messages; returns the routes for the reference."""
+    def add_routes(self, app: App[Any, Any], house: House) -> list[tuple[str, object]]:
+        """Serve messages, and in their stream what `house` says; returns the routes."""
         now_ms = self._now_ms
         events = EventsResource(
             self._readings,
             self.tail,
             self._access.guard,
             self._draining,
+            house=house,
             recheck_s=self._settings.live_recheck_s,
         )
         app.add_route(_EVENTS, events)

@@ -7,11 +7,12 @@ words of consumers. The channel needs a key wherever one exists, and knows a roo
 import asyncio
 import functools
 import time
-from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Annotated, Any, Final
 
 import msgspec
 from falcon.asgi import Request, Response
+from msgspec import Meta, Struct
 
 from api.auth.callers import Caller
 from api.auth.guard import Guard
@@ -36,6 +37,16 @@ _EVERYTHING: Final = "everything"
 _UNTYPED: Final = "untyped"
 _TYPES_MAX: Final = 100
 _TYPE_LENGTH_MAX: Final = 255
+
+
+# Returns what a caller may know of the house as a whole, besides its messages.
+House = Callable[[Request], Awaitable[Sequence[Event]]]
+
+
+class EventsQuery(Struct, frozen=True):
+    """What comes beside the messages."""
+
+    house: Annotated[bool, Meta(description="`health` and `now` with each `metrics`")] = False
 
 
 class Readings:
@@ -76,9 +87,11 @@ class EventsResource:
         guard: Guard,
         draining: asyncio.Event,
         *,
+        house: House,
         recheck_s: float,
     ) -> None:
         self._guard: Final = guard
+        self._house: Final = house
         self._streams: Final = EventStreams(
             tail,
             draining,
@@ -89,17 +102,18 @@ class EventsResource:
 
     @operation(
         "Follow the queue",
+        query=EventsQuery,
         answers={
             200: Answer(
                 description=(
                     "enqueue, dequeue, ack, nack, expire, dead, edit, delete, move, redrive,"
-                    " metrics, resync"
+                    " metrics, resync; with `house` health and now too"
                 ),
                 media_type="text/event-stream",
             )
         },
     )
-    async def on_get(self, req: Request, resp: Response) -> None:
+    async def on_get(self, req: Request, resp: Response, *, query: EventsQuery) -> None:
         """Send events as they happen; `Last-Event-ID` replays what was missed."""
         offset = req.get_header("Last-Event-ID") or None
         if offset is not None:
@@ -109,11 +123,12 @@ class EventsResource:
                 raise InvalidError({"Last-Event-ID": "Expected an id of this stream"}) from None
         resp.set_header("Cache-Control", "no-store")
         resp.set_header("X-Accel-Buffering", "no")  # nginx shall not hold events back
+        house = functools.partial(self._house, req) if query.house else None
         if await self._guard.sees_everything(req):
             may = functools.partial(self._guard.sees_everything, req)
-            resp.sse = await self._streams.open(offset, _whole, may)
+            resp.sse = await self._streams.open(offset, _whole, may, house)
         else:
-            resp.sse = await self._streams.open(offset, _without_words, _everybody_may)
+            resp.sse = await self._streams.open(offset, _without_words, _everybody_may, house)
 
 
 def channel(readings: Readings) -> Channel:

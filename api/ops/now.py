@@ -33,7 +33,8 @@ _encode: Final = msgspec.json.Encoder().encode
 class Now:
     """The overview in a few numbers, looked at every two seconds at most."""
 
-    def __init__(self, overview: Overview, *, now_ms: Callable[[], int]) -> None:
+    def __init__(self, overview: Overview, guard: Guard, *, now_ms: Callable[[], int]) -> None:
+        self._guard: Final = guard
         self._overview: Final = overview
         self._now_ms: Final = now_ms
         self._lock: Final = asyncio.Lock()
@@ -46,6 +47,15 @@ class Now:
                 view = _short(await self._overview.view())
                 self._kept = self._now_ms(), view
             return self._kept[1]
+
+    async def view_for(self, req: Request) -> NowView:
+        """Return the numbers as the caller may see them: the mail is for its readers alone."""
+        view = await self.view()
+        caller = await self._guard.caller_of(req)
+        user = None if caller is None else caller.user
+        if user is None or user.role not in _MAIL_READERS:
+            view = msgspec.structs.replace(view, mail=None)
+        return view
 
     async def sentences(self, language: Language) -> Mapping[str, str]:
         """Return what the start page says of each domain to whoever is no staff."""
@@ -64,9 +74,8 @@ class Now:
 class NowResource:
     """`/api/ops/now`."""
 
-    def __init__(self, now: Now, guard: Guard) -> None:
+    def __init__(self, now: Now) -> None:
         self._now: Final = now
-        self._guard: Final = guard
 
     @operation(
         "Show how many wait",
@@ -77,13 +86,8 @@ class NowResource:
 
         What cannot be seen is null, and so is the mail for whoever may not read it.
         """
-        view = await self._now.view()
-        caller = await self._guard.caller_of(req)
-        user = None if caller is None else caller.user
-        if user is None or user.role not in _MAIL_READERS:
-            view = msgspec.structs.replace(view, mail=None)
         resp.set_header("Cache-Control", "no-store")
-        resp.data = _encode(view)
+        resp.data = _encode(await self._now.view_for(req))
 
 
 def _short(seen: OverviewView) -> NowView:

@@ -217,6 +217,8 @@ def test_every_command_of_the_page_does_what_it_says_and_the_numbers_follow(
 ) -> None:
     visit = open_page("/", of=known_site)
     is_live(visit.page)
+    asked: list[str] = []
+    visit.page.on("request", lambda request: asked.append(request.url))
     now = visit.page.locator(".kinds .now")
     expect(now.nth(1)).to_have_text("0 wait, 0 inside; 0 of 0 open")
     commands = visit.page.locator(".tries pre code").all_inner_texts()
@@ -239,6 +241,7 @@ def test_every_command_of_the_page_does_what_it_says_and_the_numbers_follow(
     expect(now.nth(2)).to_have_text("Its numbers are for staff.")
     expect(now.nth(3)).to_have_text("0 wait; counters open: 1")
     assert faults_of(visit) == []
+    assert asked == []  # all of it was told by the stream
 
 
 def test_staff_is_told_of_the_mail_as_well(open_page: OpenPage, known_site: System) -> None:

@@ -74,6 +74,17 @@ def test_events_tell_a_messages_life(http: httpx.Client) -> None:
     assert told[5].data == {"id": message_id}
 
 
+def test_the_house_is_told_of_to_who_asks_for_it(http: httpx.Client) -> None:
+    with http.stream("GET", "/api/queue/events?house=true") as response:
+        stream = (told for told in follow(response) if told.id is None)
+        told = [next(stream) for _ in range(6)]
+
+    assert [each.name for each in told] == ["metrics", "health", "now"] * 2
+    assert told[1].data == http.get("/health").json()["components"]
+    assert set(told[2].data) == {"at", "messages", "rooms", "mail", "tickets"}
+    assert told[2].data["mail"] is None  # for its readers alone
+
+
 def test_metrics_come_first_and_again(http: httpx.Client) -> None:
     with http.stream("GET", "/api/queue/events") as response:
         readings = (told for told in follow(response) if told.name == "metrics")

@@ -1,4 +1,4 @@
-// The server's health, asked for every few seconds: one sentence, and a word for each component.
+// The server's health, told by the stream, and asked for while that is away: one sentence, and a word for each component.
 
 import { batch, computed, effect, signal } from "@preact/signals-core";
 
@@ -8,7 +8,7 @@ import { text } from "./texts.js";
 
 const EVERY_MS = 5_000;
 
-/** Keep the section as the server is; returns the sentence, and what asks at once. */
+/** Keep the section as the server is; returns the sentence, what asks at once, and what is told. */
 export function startHealth(section) {
   const states = signal(null); // null until the first answer: the page came with an older one
   const summary = signal(section.dataset.state);
@@ -16,13 +16,15 @@ export function startHealth(section) {
 
   const askNow = watch("/health", {
     everyMs: EVERY_MS,
-    onAnswer({ components }) {
-      batch(() => {
-        states.value = components;
-        summary.value = summaryOf(components);
-      });
-    },
+    onAnswer: ({ components }) => hear(components),
   });
+
+  function hear(components) {
+    batch(() => {
+      states.value = components;
+      summary.value = summaryOf(components);
+    });
+  }
 
   effect(() => {
     const sentence = text(`summary.${shown.value}`);
@@ -36,7 +38,7 @@ export function startHealth(section) {
       element.lastElementChild.textContent = text(`state.${element.dataset.state}`);
     }
   });
-  return { sentence: computed(() => text(`summary.${shown.value}`)), askNow };
+  return { sentence: computed(() => text(`summary.${shown.value}`)), askNow, hear };
 }
 
 /** Return one word for all: without the database nothing is served. */

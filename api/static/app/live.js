@@ -3,10 +3,11 @@
 // Both try again with growing pauses, and rest while nobody looks at the page: a browser has six
 // connections to a server for all of its tabs, and a listening page holds one of them.
 
-import { effect, signal } from "@preact/signals-core";
+import { batch, effect, signal } from "@preact/signals-core";
 
 const PAUSES_MS = [1_000, 2_000, 4_000, 8_000, 15_000];
 const PATIENCE_MS = 8_000;
+const SILENCE_MS = 20_000;
 
 /** True while the server cannot be reached. */
 export const isAway = signal(false);
@@ -21,7 +22,8 @@ function pauseMs(failures) {
 }
 
 /**
- * Ask for JSON again and again, and hand over each answer, whatever its status.
+ * Ask for JSON again and again while the page does not listen, and hand over each answer, whatever
+ * its status.
  *
  * @param {string} path
  * @param {{everyMs: number, onAnswer: (answer: object) => void}} options
@@ -34,7 +36,7 @@ export function watch(path, { everyMs, onAnswer }) {
 
   async function ask() {
     clearTimeout(timer);
-    if (isAsking || document.hidden) return;
+    if (isAsking || document.hidden || isListening.value) return;
     isAsking = true;
     try {
       const answer = await fetch(path, { signal: AbortSignal.timeout(PATIENCE_MS) });
@@ -45,16 +47,27 @@ export function watch(path, { everyMs, onAnswer }) {
       failures += 1;
     }
     isAsking = false;
+    if (isListening.value) return; // meanwhile: what is told is newer
     isAway.value = failures > 0;
     timer = setTimeout(ask, failures ? pauseMs(failures) : everyMs);
   }
 
-  whenSeen(ask, () => clearTimeout(timer));
-  addEventListener("online", ask);
+  function askLater() {
+    clearTimeout(timer);
+    timer = setTimeout(ask, everyMs);
+  }
+
+  whenSeen(askLater, () => clearTimeout(timer));
+  addEventListener("online", () => (isListening.value ? (isAway.value = false) : ask()));
   addEventListener("offline", () => {
     isAway.value = true;
   });
-  timer = setTimeout(ask, everyMs);
+  effect(() => {
+    if (isListening.value) {
+      clearTimeout(timer);
+      failures = 0;
+    } else if (!isAsking) askLater();
+  });
   return ask;
 }
 
@@ -68,6 +81,7 @@ export function listen(path, { names, onEvent, onLost }) {
   let source = null;
   let failures = 0;
   let timer;
+  let silence;
 
   function open() {
     clearTimeout(timer);
@@ -75,22 +89,38 @@ export function listen(path, { names, onEvent, onLost }) {
     source = new EventSource(path);
     source.addEventListener("open", () => {
       failures = 0;
-      isListening.value = true;
+      batch(() => {
+        isListening.value = true;
+        isAway.value = false;
+      });
+      waitForNext();
     });
     // The browser's own way to try again knows no growing pause, and gives up at a refusal.
-    source.addEventListener("error", () => {
-      close();
-      failures += 1;
-      timer = setTimeout(open, pauseMs(failures));
-      onLost();
-    });
+    source.addEventListener("error", lose);
     for (const name of names) {
-      source.addEventListener(name, (event) => onEvent(name, event.data));
+      source.addEventListener(name, (event) => {
+        waitForNext();
+        onEvent(name, event.data);
+      });
     }
+  }
+
+  function lose() {
+    close();
+    failures += 1;
+    timer = setTimeout(open, pauseMs(failures));
+    onLost();
+  }
+
+  // A connection may be gone without a word, and there is something to hear every five seconds.
+  function waitForNext() {
+    clearTimeout(silence);
+    silence = setTimeout(lose, SILENCE_MS);
   }
 
   function close() {
     clearTimeout(timer);
+    clearTimeout(silence);
     source?.close();
     source = null;
     isListening.value = false;

@@ -21,17 +21,22 @@ const SHOW_EVERY_MS = 200;
  * Keep the counts; returns a signal for each state, null until there is news.
  *
  * @param {Element} section holds the numbers that came with the page
- * @param {{activity: import("./activity.js").Activity, onLost: () => void}} options
+ * @param {{activity: import("./activity.js").Activity, beside: Record<string, (told: object) => void>,
+ *   onLost: () => void}} options `beside` takes what the stream says of the house, by name
  */
-export function startMessages(section, { activity, onLost }) {
+export function startMessages(section, { activity, beside, onLost }) {
   const shown = Object.fromEntries(STATES.map((state) => [state, signal(null)]));
   let counts = countsIn(section);
   let isFirstReading = counts !== null;
   let isDue = false;
 
-  listen("/api/queue/events", {
-    names: ["metrics", ...Object.keys(MOVES)],
+  listen("/api/queue/events?house=true", {
+    names: ["metrics", ...Object.keys(MOVES), ...Object.keys(beside)],
     onEvent(name, data) {
+      if (name in beside) {
+        beside[name](JSON.parse(data));
+        return;
+      }
       if (name === "metrics") read(JSON.parse(data));
       else move(name);
       if (!isDue) setTimeout(show, SHOW_EVERY_MS);

@@ -1,4 +1,4 @@
-// How many wait in each kind of queue, asked for every few seconds: guests have no socket for that.
+// How many wait in each kind of queue, told by the stream, and asked for while that is away.
 
 import { signal } from "@preact/signals-core";
 
@@ -8,20 +8,18 @@ import { number, text } from "./texts.js";
 const EVERY_MS = 5_000;
 const KINDS = ["messages", "rooms", "mail", "tickets"];
 
-/** Keep a sentence for each kind; returns a signal of each, null until there is news. */
+/** Keep a sentence for each kind; returns a signal of each, null until there is news, and `hear`. */
 export function startNow(section) {
   const sentences = Object.fromEntries(KINDS.map((kind) => [kind, signal(null)]));
-  const askNow = watch("/api/ops/now", {
-    everyMs: EVERY_MS,
-    onAnswer(now) {
-      for (const kind of KINDS) sentences[kind].value = sentence(kind, now[kind]);
-    },
-  });
+  function hear(now) {
+    for (const kind of KINDS) sentences[kind].value = sentence(kind, now[kind]);
+  }
+
+  watch("/api/ops/now", { everyMs: EVERY_MS, onAnswer: hear });
   isAway.subscribe((isIt) => {
     section.dataset.live = String(!isIt);
   });
-  askNow();
-  return sentences;
+  return { sentences, hear };
 }
 
 function sentence(kind, numbers) {

@@ -16,7 +16,9 @@ const DRAW_EVERY_MS = matchMedia("(prefers-reduced-motion: reduce)").matches ? 5
 const health = startHealth(document.getElementById("health"));
 const activity = new Activity();
 const messages = document.getElementById("messages");
-const counts = startMessages(messages, { activity, onLost: health.askNow });
+const kinds = startNow(document.getElementById("kinds"));
+const beside = { health: health.hear, now: kinds.hear };
+const counts = startMessages(messages, { activity, beside, onLost: health.askNow });
 
 // The line below the chart: what it shows, or why it shows nothing new.
 const caption = signal(null);
@@ -41,8 +43,7 @@ effect(() => {
   caption.value = tell();
 });
 
-const kinds = startNow(document.getElementById("kinds"));
-bind(document, { summary: health.sentence, activity: caption, ...counts, ...kinds });
+bind(document, { summary: health.sentence, activity: caption, ...counts, ...kinds.sentences });
 startCopying(document);
 
 // The chart is the heaviest part and the last to be missed.
