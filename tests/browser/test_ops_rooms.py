@@ -49,7 +49,13 @@ def test_an_admin_tries_out_a_rate_before_it_is_applied(
     hall.admin.patch(PATH, json={"admission_rate": 0, "status": "active"}).raise_for_status()
     expect(row.locator("td").nth(3)).to_have_text("0")
     rate = page.get_by_label("Admitted a second, at most, as a number")
-    rate.fill("0.1")
+    rate.fill("")
+    expect(rate).to_have_value("")
+    rate.press_sequentially("0.05")  # as people type: no stroke is put right under their hands
+    expect(rate).to_have_value("0.05")
+    rate.press("Backspace")
+    rate.press("Backspace")
+    rate.press_sequentially("1")
     expect(effect).to_contain_text("with this, about 40 s")
     assert hall.admin.get(PATH).json()["admission_rate"] == 0
     page.get_by_role("button", name="Apply").click()

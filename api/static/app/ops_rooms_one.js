@@ -107,13 +107,20 @@ function Dials({ room, now }) {
 }
 
 function Dial({ name, value, reach, max, step, onTry }) {
+  const [typed, setTyped] = useState(null);
   const label = text(`rooms.${name}`);
   const take = (event) => event.target.value !== "" && onTry(Number(event.target.value));
+  // What is being typed stays as it is: `0.` or an empty field put right would turn 0.3 into 30.
+  const isTyped = typed !== null && (typed === "" || Number(typed) === value);
+  function type(event) {
+    setTyped(event.target.value);
+    take(event);
+  }
   return html`<div class="dial">
     <label>${label}
       <input type="range" min="0" max=${reach} step=${step} value=${value} onInput=${take} />
     </label>
-    <input type="number" aria-label=${text("rooms.exactly", { what: label })} min="0" max=${max} step="any" required value=${value} onInput=${take} />
+    <input type="number" aria-label=${text("rooms.exactly", { what: label })} min="0" max=${max} step=${step === "1" ? "1" : "any"} required value=${isTyped ? typed : String(value)} onInput=${type} onBlur=${() => setTyped(null)} />
   </div>`;
 }
 
