@@ -5,7 +5,7 @@ from typing import Any
 
 import httpx
 import pytest
-from playwright.sync_api import expect
+from playwright.sync_api import Locator, expect
 
 from tests.browser.conftest import PHONE, OpenPage
 from tests.browser.hall import BrowserHall, log_in
@@ -49,13 +49,7 @@ def test_an_admin_tries_out_a_rate_before_it_is_applied(
     hall.admin.patch(PATH, json={"admission_rate": 0, "status": "active"}).raise_for_status()
     expect(row.locator("td").nth(3)).to_have_text("0")
     rate = page.get_by_label("Admitted a second, at most, as a number")
-    rate.fill("")
-    expect(rate).to_have_value("")
-    rate.press_sequentially("0.05")  # as people type: no stroke is put right under their hands
-    expect(rate).to_have_value("0.05")
-    rate.press("Backspace")
-    rate.press("Backspace")
-    rate.press_sequentially("1")
+    type_as_people_do(rate, "0.1")
     expect(effect).to_contain_text("with this, about 40 s")
     assert hall.admin.get(PATH).json()["admission_rate"] == 0
     page.get_by_role("button", name="Apply").click()
@@ -69,6 +63,16 @@ def test_an_admin_tries_out_a_rate_before_it_is_applied(
     assert page.evaluate("async () => (await axe.run()).violations.map((each) => each.id)") == []
     assert page.evaluate("document.documentElement.scrollWidth") == PHONE["width"]
     assert [*visit.errors, *visit.strangers] == []
+
+
+def type_as_people_do(field: Locator, text: str) -> None:
+    """Type letter by letter, and see that no stroke is put right under the hands."""
+    field.fill("")
+    expect(field).to_have_value("")
+    field.press_sequentially(f"{text}05")
+    expect(field).to_have_value(f"{text}05")
+    field.press("Backspace")
+    field.press("Backspace")
 
 
 def test_turning_visitors_away_and_ending_a_session_ask_back(
