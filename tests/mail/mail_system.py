@@ -5,10 +5,11 @@ from collections.abc import Iterator
 from typing import Any
 
 import httpx
-from sqlalchemy import update
+from sqlalchemy import func, select, update
 
 from models.database import Database
 from models.mail.tables import host as host_table
+from models.mail.tables import sample as sample_table
 from tests.mail.exim_server import EximServer, Sink
 from tests.servers import System, wait_until
 
@@ -57,6 +58,16 @@ class MailSystem:
             connection.execute(update(host_table).values(seen_at_ms=1))
         database.close()
         assert not self.is_alive()
+
+    def let_samples_lie_apart(self, *, minutes: int) -> None:
+        """Let the first of the kept samples be that much older."""
+        database = Database(self.system.database_url, connections_max=4, timeout_s=10)
+        at_ms = sample_table.c.at_ms
+        first = select(func.min(at_ms)).scalar_subquery()
+        with database.begin() as connection:
+            older = update(sample_table).where(at_ms == first)
+            connection.execute(older.values(at_ms=at_ms - minutes * 60_000))
+        database.close()
 
     def wait_for(self, *message_ids: str) -> None:
         """Wait until the list has these messages and no others."""

@@ -4,7 +4,7 @@ import { useEffect, useRef } from "preact/hooks";
 
 import { Table } from "./console_parts.js";
 import { html } from "./html.js";
-import { plot } from "./plots.js";
+import { CLOCK, plot } from "./plots.js";
 import { span } from "./spans.js";
 import { number, text } from "./texts.js";
 
@@ -63,7 +63,7 @@ function draw(element, rows) {
   ];
   const series = (colour) => lines(colour).slice(0, rows.length - 1);
   const scales = { y: { range: (_plot, _least, top) => [0, Math.max(4, top)] } };
-  return plot(element, { heightPx: HEIGHT_PX, labelsPx: 44, scales, series }, rows);
+  return plot(element, { heightPx: HEIGHT_PX, labelsPx: 44, scales, series, clock: CLOCK }, rows);
 }
 
 /** What messages have in common; one of it shows them in the list. */

@@ -21,7 +21,7 @@ export function Envelope({ whole, mayEdit, onChanged }) {
   }
   const isOpen = (each) => !delivered.includes(each);
   return html`
-    <h3>${text("mail.recipient")}</h3>
+    <h3>${text("mail.recipients")}</h3>
     <ul class="life">
       ${envelope.recipients.map((each) => html`<li key=${each}>
         ${each} ${!isOpen(each) && html`<strong>${text("mail.delivered")}</strong>`}

@@ -2,7 +2,18 @@
 
 import uPlot from "uplot";
 
+import { language } from "./texts.js";
+
 const SMALL_PX = 22; // a line of labels, and what two of them are apart
+
+const hour = new Intl.DateTimeFormat(language, { hour: "2-digit", minute: "2-digit", hourCycle: "h23" });
+
+/** Draws an axis of moments within a day or so, Unix seconds, by the clock of who looks. */
+export const CLOCK = {
+  incrs: [60, 300, 600, 900, 1_800, 3_600, 10_800],
+  space: 64,
+  values: (_picture, moments) => moments.map((each) => hour.format(each * 1_000)),
+};
 
 /** Draw rows of numbers as `moving` does; returns what ends it. */
 export const plot = (element, how, rows) => moving(element, how, rows).end;
@@ -11,12 +22,12 @@ export const plot = (element, how, rows) => moving(element, how, rows).end;
  * Draw rows of numbers that others follow.
  *
  * @param {HTMLElement} element where
- * @param {{heightPx: number, labelsPx: number, scales: object, series: (colour: (name: string) => () => string) => object[], along?: object}} how
- *   `along` is what the axis along a small picture is drawn by
+ * @param {{heightPx: number, labelsPx: number, scales: object, series: (colour: (name: string) => () => string) => object[], along?: object, clock?: object}} how
+ *   `along` is what the axis along a small picture is drawn by, `clock` what one of moments is
  * @param {number[][]} rows the first is along the picture
  * @returns {{show: (rows: number[][]) => void, end: () => void}} draws anew, and ends it
  */
-export function moving(element, { heightPx, labelsPx, scales, series, along }, rows) {
+export function moving(element, { heightPx, labelsPx, scales, series, along, clock }, rows) {
   const colour = (name) => () => getComputedStyle(element).getPropertyValue(name).trim();
   const axis = { stroke: colour("--soft"), grid: { stroke: colour("--line") }, ticks: { show: false } };
   const small = { size: SMALL_PX, space: SMALL_PX, gap: 4 };
@@ -26,7 +37,7 @@ export function moving(element, { heightPx, labelsPx, scales, series, along }, r
       ...size(),
       legend: { show: false },
       cursor: { show: false },
-      axes: along ? [{ ...axis, ...small, ...along }, { ...axis, ...small, size: labelsPx }] : [axis, { ...axis, size: labelsPx }],
+      axes: along ? [{ ...axis, ...small, ...along }, { ...axis, ...small, size: labelsPx }] : [{ ...axis, ...clock }, { ...axis, size: labelsPx }],
       scales,
       series: [{}, ...series(colour)],
     },
