@@ -229,7 +229,7 @@ def run(client: redis.Redis, *, examples: int) -> None:
 
 
 def test_room_agrees_with_the_oracle_in_any_order(redis_client: redis.Redis) -> None:
-    run(redis_client, examples=200)
+    run(redis_client, examples=100)
 
 
 @pytest.mark.slow

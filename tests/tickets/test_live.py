@@ -16,6 +16,9 @@ from tests.live.clients import OpenJs
 from tests.live.conftest import js_folder, open_js  # noqa: F401  # fixtures
 from tests.tickets.conftest import Web
 
+# What is tried here is the wire of events, which come from Redis.
+pytestmark = pytest.mark.on_sqlite
+
 SNIPPETS = Path(__file__).resolve().parent / "js" / "contract.mjs"
 PATIENCE_S = 20.0
 

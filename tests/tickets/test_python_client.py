@@ -12,6 +12,9 @@ from socketio.exceptions import ConnectionError as RefusedError
 from tests.live.clients import PATIENCE_S
 from tests.tickets.conftest import Web
 
+# What a client hears is the same on every database.
+pytestmark = pytest.mark.on_sqlite
+
 NAMESPACE: Final = "/ws/queue"
 EVENTS: Final = (
     "initial-queue-state",
