@@ -110,14 +110,16 @@ def test_what_is_gone_for_good_is_asked_back(open_page: OpenPage, mail: MailSyst
 def test_by_keyboard_a_message_is_opened_read_and_frozen_by_somebody_else(
     open_page: OpenPage, mail: MailSystem
 ) -> None:
+    other = mail.exim.submit("u@defer.test")
     message_id = mail.exim.submit("u@defer.test", subject=HOSTILE, body="Xin chào <b>bạn</b>\n")
-    mail.wait_for(message_id)
+    mail.wait_for(message_id, other)
     visit = open_page("/ops/mail", of=mail.system, color_scheme="dark")
     page = visit.page
     log_in(page, "admin", PASSWORD)
-    expect(page.locator("[data-row]")).to_contain_text(HOSTILE)
+    expect(page.locator("[data-row='0']")).to_contain_text(HOSTILE)
 
     page.keyboard.press("j")
+    expect(page.locator("[data-row='0'] .plain")).to_be_focused()
     page.keyboard.press("Enter")
     dialog = page.get_by_role("dialog")
     expect(dialog).to_contain_text("Xin chào <b>bạn</b>")
@@ -130,6 +132,13 @@ def test_by_keyboard_a_message_is_opened_read_and_frozen_by_somebody_else(
     expect(page.locator("[data-row='0']")).to_contain_text("Frozen")
     page.keyboard.press("t")
     expect(page.get_by_role("alert")).to_have_text("1 of 1 are thawed.")
+    page.keyboard.press("Delete")
+    expect(dialog).to_contain_text("Delete 1 message?")
+    expect(dialog).not_to_contain_text("thawed")  # which was said of something else
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("alert")).to_have_text("1 of 1 are deleted.")
+    expect(page.locator("[data-row]")).to_have_count(1)
+    expect(page.locator("[data-row='0'] .plain")).to_be_focused()
     assert [*visit.errors, *visit.strangers] == []
 
 

@@ -140,6 +140,7 @@ export function Dialog({ title, onClose, children }) {
   const [depth] = useState(() => dialogs.value + 1);
   useEffect(() => {
     dialogs.value += 1;
+    told.value = null; // it was said of something else
     element.current.showModal();
     return () => (dialogs.value -= 1);
   }, []);
@@ -151,12 +152,12 @@ export function Dialog({ title, onClose, children }) {
   </dialog>`;
 }
 
-/** Ask back before something that cannot be taken back; `onYes` does it. */
+/** Ask back before something that cannot be taken back; `onYes` does it, and who asked is where they were. */
 export function Asking({ title, yes, onYes, onClose, children }) {
   return html`<${Dialog} title=${title} onClose=${onClose}>
     ${children}
     <p class="acts">
-      <button type="button" class="main" onClick=${() => (onYes(), onClose())}>${yes}</button>
+      <button type="button" class="main" onClick=${(event) => (onYes(), event.currentTarget.closest("dialog").close())}>${yes}</button>
     </p>
   <//>`;
 }

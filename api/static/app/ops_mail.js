@@ -7,7 +7,7 @@ import { act, Asking, follow, lookAgain, lookSoon, moment, open, role, say, Tabl
 import { html } from "./html.js";
 import { startKeys } from "./officer_keys.js";
 import { carryOut, Progress } from "./ops_mail_act.js";
-import { ChooseAll, everything, showAll, Shown } from "./ops_mail_all.js";
+import { asking, ChooseAll, everything, showAll, Shown } from "./ops_mail_all.js";
 import { Alarms, Groups, Hosts, Trend } from "./ops_mail_around.js";
 import { hear } from "./ops_mail_dialogue.js";
 import { happened, Letter } from "./ops_mail_one.js";
@@ -44,7 +44,11 @@ async function lookNow() {
     ask("GET", "/api/v1/queue/trend?minutes=60"),
     ask("GET", "/api/v1/queue/alarms"),
   ]);
+  const wasInRow = isInRow();
   found.value = { ...list.data, meta: list.meta };
+  cursor.value = Math.min(cursor.value, Math.max(list.data.messages.length - 1, 0));
+  // A message that left takes the focus with it.
+  if (wasInRow) requestAnimationFrame(() => document.activeElement === document.body && focusRow());
   around.value = { hosts: hosts.data.hosts, groups: groups.data.groups, samples: trend.data.samples, alarms: alarms.data.alarms };
 }
 
@@ -112,11 +116,16 @@ const keys = startKeys({
   delete: () => askBack("delete"),
 });
 
+/** Go to the next row or the one before; who comes from elsewhere first goes to where the cursor is. */
 function move(by) {
   const last = (found.value?.messages.length ?? 1) - 1;
-  cursor.value = Math.min(Math.max(cursor.value + by, 0), Math.max(last, 0));
-  document.querySelector(`[data-row="${cursor.value}"] .plain`)?.focus();
+  const next = cursor.value + (isInRow() ? by : 0);
+  cursor.value = Math.min(Math.max(next, 0), Math.max(last, 0));
+  focusRow();
 }
+
+const isInRow = () => document.activeElement.closest("[data-row]") !== null;
+const focusRow = () => document.querySelector(`[data-row="${cursor.value}"] .plain`)?.focus();
 
 function askBack(operation) {
   if (role !== "admin") return;
@@ -149,7 +158,7 @@ function Board() {
     <${Shown} onFailed=${(failed) => (failures.value = failed)} />
     ${ending.value &&
     html`<${Asking}
-      title=${text(`mail.all_${ending.value}`, { n: number(targets().length) })}
+      title=${asking(ending.value, targets().length)}
       yes=${text(`mail.${ending.value}`)}
       onYes=${() => perform(ending.value)}
       onClose=${() => (ending.value = null)}

@@ -26,6 +26,9 @@ function criteriaOf(asked) {
   ]);
 }
 
+/** Ask whether an operation is to be done to so many messages. */
+export const asking = (operation, count) => text(`mail.${count === 1 ? "one" : "all"}_${operation}`, { n: number(count) });
+
 /** Show what an operation would be done to. */
 export async function showAll(operation, asked) {
   const body = { operation, criteria: criteriaOf(asked) };
@@ -45,7 +48,7 @@ export function Shown({ onFailed }) {
     onFailed(done.results.filter((each) => !each.success));
   }
   return html`<${Asking}
-    title=${text(`mail.all_${operation}`, { n: number(count) })}
+    title=${asking(operation, count)}
     yes=${text(`mail.${operation}`)}
     onYes=${go}
     onClose=${() => (shown.value = null)}

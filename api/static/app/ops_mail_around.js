@@ -27,7 +27,7 @@ export function Hosts({ hosts }) {
   if (hosts.length === 0) return html`<p class="notice">${text("mail.no_host")}</p>`;
   return html`<ul class="hosts" aria-label=${text("mail.hosts")}>
     ${hosts.map(({ name, alive, messages }) => html`<li key=${name} data-alive=${String(alive)}>
-      <strong>${name}</strong> ${text(alive ? "mail.alive" : "mail.silent")}, ${text("mail.holds", { n: number(messages) })}
+      <strong>${name}</strong> ${text(alive ? "mail.alive" : "mail.silent")}, ${text(messages === 1 ? "mail.holds_one" : "mail.holds", { n: number(messages) })}
     </li>`)}
   </ul>`;
 }
