@@ -37,6 +37,7 @@ from models.errors import (
     UnauthenticatedError,
     UnavailableError,
 )
+from models.rooms.codes import CodeNeededError
 from models.rooms.joining import Joining
 from models.rooms.refusals import (
     ForeignTokenError,
@@ -52,6 +53,8 @@ from models.rooms.service import RoomService
 from models.rooms.whereabouts import Entered, Whereabouts
 
 _STILL_RETRY_S: Final = 10
+# Who has no code gets in once the room is open to all, and has no reason to ask often.
+_UNINVITED_RETRY_S: Final = 60
 _STATES: Final = {
     RoomFullError: "full",
     MaintenanceError: "maintenance",
@@ -221,6 +224,14 @@ class WaitPage(Page):
                 now_ms=self._about.now_ms(),
                 state=_STATES[type(error)],
                 retry_after_s=error.retry_after_s,
+            )
+        except CodeNeededError:
+            return view_of(
+                room,
+                language,
+                now_ms=self._about.now_ms(),
+                state="uninvited",
+                retry_after_s=_UNINVITED_RETRY_S,
             )
         except UnavailableError as error:
             return self._failing(req, room, language, error)

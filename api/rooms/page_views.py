@@ -28,7 +28,8 @@ class View(Struct, frozen=True, kw_only=True):
     """A room and a visitor's place in it, at one moment; spans are whole seconds.
 
     `state` is joining (no place yet), early (the room opens later), waiting, paused, full,
-    maintenance, closed, limited (many are joining), expired, left or admitted.
+    maintenance, closed, limited (many are joining), uninvited (a code is needed), expired, left or
+    admitted.
     """
 
     queue_id: str

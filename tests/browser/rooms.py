@@ -43,6 +43,12 @@ class Rooms:
         """Change settings."""
         change_room(self.hall, self.id, **settings)
 
+    def code(self) -> str:
+        """Make an invitation for one."""
+        address = f"{self.hall.url}/api/v1/admin/queues/{self.id}/codes"
+        answer = httpx.post(address, json={}, headers={"X-Admin-Key": ADMIN_KEY})
+        return str(answer.json()["codes"][0]["code"])
+
     def join(self, count: int = 1) -> list[str]:
         """Let others join, and return their tokens."""
         answers = [httpx.post(f"{self.queue}/enqueue") for _ in range(count)]

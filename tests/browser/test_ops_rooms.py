@@ -62,6 +62,10 @@ def test_an_admin_tries_out_a_rate_before_it_is_applied(
     page.evaluate(AXE)
     assert page.evaluate("async () => (await axe.run()).violations.map((each) => each.id)") == []
     assert page.evaluate("document.documentElement.scrollWidth") == PHONE["width"]
+    # A table that is wider scrolls within its box, and a shade at the edge says so.
+    rooms = page.get_by_role("group", name="All rooms")
+    assert rooms.evaluate("box => box.scrollWidth > box.clientWidth")
+    expect(rooms).to_have_css("background-attachment", "local, local, scroll, scroll")
     assert [*visit.errors, *visit.strangers] == []
 
 
@@ -92,8 +96,12 @@ def test_turning_visitors_away_and_ending_a_session_ask_back(
     expect(page.get_by_text("There is no session.")).to_be_visible()
     assert hall.admin.get(f"{PATH}/sessions").json()["total"] == 0
 
+    page.get_by_label("Admitted a second, at most, as a number").fill("3")
+    page.get_by_role("button", name="Apply").click()
+    expect(page.get_by_role("alert")).to_have_text(f"{NAME} is set.")
     page.get_by_role("button", name="Maintenance").click()
     expect(page.get_by_role("dialog")).to_be_visible()
+    expect(page.get_by_role("alert")).to_be_empty()  # that was about something else
     page.keyboard.press("Escape")
     expect(page.get_by_role("dialog")).to_have_count(0)
     assert hall.admin.get(PATH).json()["status"] == "active"

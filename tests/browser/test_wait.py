@@ -103,6 +103,18 @@ def test_a_room_that_is_none_is_said(open_page: OpenPage, hall: System) -> None:
     assert violations(page) == []
 
 
+def test_a_room_by_invitation_says_so_and_takes_a_code(open_page: OpenPage, rooms: Rooms) -> None:
+    rooms.make(invite_only=True)
+    page = open_page(f"{rooms.path}?code=mistyped", of=rooms.hall).page
+
+    headline(page).to_have_text("By invitation only")
+    expect(page.locator(".note")).to_contain_text("Open the link that came with your invitation")
+    assert violations(page) == []
+    page.goto(f"{rooms.hall.url}{rooms.path}?code={rooms.code()}")
+
+    headline(page).to_have_text("You are next")
+
+
 # Who listens ---------------------------------------------------------------------------------
 
 

@@ -12,7 +12,7 @@ const LOOK_EVERY_S = 20;
 const PATIENCE_MS = 8_000;
 const PAUSES_S = [2, 4, 8, 15];
 const HOLDING = new Set(["waiting", "paused", "early", "maintenance", "closed", "failing"]);
-const RETRYING = new Set(["joining", "full", "limited"]);
+const RETRYING = new Set(["joining", "full", "limited", "uninvited"]);
 
 const STATES = { paused: "paused", maintenance: "maintenance", closed: "closed" };
 
