@@ -15,7 +15,7 @@ from models.database import Database
 from models.errors import InvalidError
 from models.settings import Settings
 from models.tickets.reports import Reports
-from models.tickets.rules import Priority
+from models.tickets.rules import Counter, Priority
 from models.tickets.simulation import (
     Figures,
     Session,
@@ -94,10 +94,22 @@ async def _read(settings: Settings, options: argparse.Namespace) -> Sequence[Any
         settings.database_url, connections_max=_CONNECTIONS, timeout_s=settings.database_timeout_s
     )
     try:
-        _, rows = await Reports(database).rows(options.branch, first, last, now_ms=at_ms)
+        reports = Reports(database)
+        _, rows = await reports.rows(options.branch, first, last, now_ms=at_ms)
+        if options.counter is not None and not any(
+            row.counter_id == options.counter for row in rows
+        ):
+            _, _, counters = await reports.load(options.branch, last, last, now_ms=at_ms)
+            _check_counter(options.counter, counters)
     finally:
         database.close()
     return rows
+
+
+def _check_counter(counter_id: int, counters: Sequence[Counter]) -> None:
+    if all(each.id != counter_id for each in counters):
+        there = ", ".join(f"{each.id} ({each.name})" for each in counters) or "none"
+        raise InvalidError({"counter": f"Expected one of the hall's, not {counter_id}: {there}"})
 
 
 def _rows(

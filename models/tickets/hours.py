@@ -6,6 +6,7 @@ and ends when people there say it does.
 
 from datetime import UTC, datetime, timedelta
 from functools import cache
+from itertools import pairwise
 from typing import Final
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -80,6 +81,8 @@ def opening_faults(opening: tuple[tuple[tuple[int, int], ...], ...]) -> str | No
     for spans in opening:
         if any(not 0 <= start < end <= _DAY_MINUTES for start, end in spans):
             return "Expected spans such as 08:00-11:30, each ending after it begins"
+        if any(later < end for (_, end), (later, _) in pairwise(spans)):
+            return "Expected spans of a day in order, none beginning before the one before it ends"
     return None
 
 

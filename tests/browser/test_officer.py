@@ -194,8 +194,12 @@ def test_an_admin_chooses_the_counter_and_it_is_remembered(
     page = open_page("/officer", of=counters_site).page
     log_in(page, "admin", ADMIN_PASSWORD)
 
+    page.get_by_label("Counter").select_option(label="Quầy một")
+    expect(page.locator(".officer h1")).to_have_text("Which counter do you serve?")
     page.get_by_label("Counter").select_option(label="Quầy hai")
+    page.get_by_role("button", name="Work here").press("Enter")
     expect(page.locator(".officer h1")).to_have_text("Quầy hai")
+    expect(page.get_by_role("button", name="Work here")).to_be_focused()
     page.reload()
 
     expect(page.locator(".officer h1")).to_have_text("Quầy hai")

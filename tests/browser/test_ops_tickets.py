@@ -43,6 +43,14 @@ def test_a_supervisor_sees_the_load_and_sets_up_a_hall(
     made.get_by_label("Who is next").select_option("strict")
     made.get_by_role("button", name="Pause").click()
     expect(page.get_by_role("row", name="Quầy của trang").first).to_contain_text("On a break")
+    expect(made.get_by_role("button", name="End the pause")).to_be_focused()
+    made.get_by_label("Name").fill("Quầy của mọi trang")
+    made.get_by_label("Name").press("Enter")
+    renamed = page.get_by_role("group", name="Quầy của mọi trang")
+    expect(renamed.get_by_label("Name")).to_be_focused()
+    renamed.get_by_label("Name").fill("Quầy của trang")
+    renamed.get_by_label("Name").press("Enter")
+    expect(made).to_be_visible()
     counters = hall.admin.get("/app/counters").json()["counters"]
     [kept] = [each for each in counters if each["name"] == "Quầy của trang"]
     assert (kept["policy"], kept["status"]) == ("strict", "paused")
@@ -75,14 +83,44 @@ def test_the_hall_takes_hours_as_people_write_them_and_says_what_is_wrong(
     expect(page.get_by_role("alert")).to_contain_text("timezone")
     form.get_by_label("Time zone").fill("Asia/Ho_Chi_Minh")
     form.get_by_label("Name of the hall").fill("Phường Bến Nghé")
+    form.get_by_label("Numbers are counted").select_option("hall")
+    form.get_by_label("First number of the hall").fill("501")
+    form.get_by_label("Numbers begin anew at").fill("05:30")
     form.get_by_role("button", name="Save").click()
     expect(page.get_by_text("Saved.")).to_be_visible()
     kept = hall.admin.get(f"/app/branches/{before['id']}").json()
 
     assert kept["opening"]["mon"] == [["07:30", "11:30"], ["13:00", "17:00"]]
     assert (kept["name"], kept["timezone"]) == ("Phường Bến Nghé", "Asia/Ho_Chi_Minh")
-    news = {key: before[key] for key in ("name", "timezone", "opening")}
+    assert (kept["numbering"], kept["number_first"], kept["reset_at"]) == ("hall", 501, "05:30")
+    news = {key: value for key, value in before.items() if key not in {"id", "is_open"}}
     hall.admin.patch(f"/app/branches/{before['id']}", json=news).raise_for_status()
+
+
+def test_a_procedure_is_changed_where_it_stands(
+    open_page: OpenPage, counters_site: System, hall: BrowserHall
+) -> None:
+    here, there = hall.counter("Quầy sửa"), hall.counter("Quầy sửa khác")
+    body = {"name": "Trích lục cũ", "service_minutes": 7, "counter_ids": [here]}
+    made = hall.admin.post("/app/procedures", json=body).json()
+    page = open_page("/ops/tickets", of=counters_site, locale="en-GB").page
+    log_in(page, "admin", ADMIN_PASSWORD)
+    item = page.get_by_role("listitem").filter(has_text="Trích lục cũ")
+
+    item.locator("summary").press("Enter")
+    expect(item.get_by_label("Name")).to_have_value("Trích lục cũ")
+    expect(item.get_by_label("Quầy sửa", exact=True)).to_be_checked()
+    item.get_by_label("Name").fill("Trích lục mới")
+    item.get_by_label("Minutes").fill("9")
+    item.get_by_label("Quầy sửa", exact=True).uncheck()
+    item.get_by_label("Quầy sửa khác").check()
+    item.get_by_label("Minutes").press("Enter")
+
+    changed = page.get_by_role("listitem").filter(has_text="Trích lục mới")
+    expect(changed.locator("summary")).to_be_focused()
+    expect(changed.locator("details")).not_to_have_attribute("open", "")
+    kept = hall.admin.get(f"/app/procedures/{made['id']}").json()
+    assert (kept["service_minutes"], kept["counter_ids"]) == (9, [there])
 
 
 def test_recorded_clips_are_uploaded_by_their_names(

@@ -471,6 +471,11 @@ def test_the_hall_has_a_name_and_hours(web: Web, counter_id: int) -> None:
 
     closed = web.admin.patch(path, json={"opening": {}}).json()
     refused = web.anybody.post("/tickets", json={"counter_id": counter_id})
+    for spans in (["08:00", "11:30"], ["11:00", "17:00"]), (["13:00", "17:00"], ["08:00", "11:30"]):
+        wrong = web.admin.patch(path, json={"opening": {"mon": spans}})
+        assert (wrong.status_code, list(wrong.json()["details"])) == (400, ["opening"])
+    noon = {"opening": {"mon": [["08:00", "12:00"], ["12:00", "17:00"]]}}
+    assert web.admin.patch(path, json=noon).json()["opening"]["mon"] == noon["opening"]["mon"]
     opened = web.admin.patch(path, json={"opening": None}).json()
 
     assert (branch["is_open"], closed["is_open"], opened["is_open"]) == (True, False, True)

@@ -163,6 +163,9 @@ def test_a_hall_is_tried_with_its_own_people(
     assert rows["strict", "elderly"]["mean_min"] == 2
     assert rows["strict", "normal"]["longest_min"] == 6
     assert {each["people"] for each in json.loads(of_all)} == {2}
+    code, said = run(capsys, "--counter", "77")
+    assert code == 1
+    assert all(part in said for part in ("counter", "77", f"{counter_id} (Quầy 1)", "(Quầy 2)"))
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ import { html } from "./html.js";
 import { text } from "./texts.js";
 
 const DAYS = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"];
+const NUMBERINGS = ["counter", "hall"];
 const POLICIES = ["interleave", "strict", "ageing", "fifo"];
 const SPAN = /^\s*(\d{1,2})(?:[:h.](\d{2})|h)?\s*[-–]\s*(\d{1,2})(?:[:h.](\d{2})|h)?\s*$/i;
 
@@ -33,6 +34,15 @@ export function Announcing({ onChange }) {
   `;
 }
 
+/** Show what a field holds now; what somebody is writing there stays, and so does the focus. */
+function showing(value) {
+  return (field) => {
+    if (!field || field.dataset.shown === value) return;
+    if (field !== document.activeElement || field.value === field.dataset.shown) field.value = value;
+    field.dataset.shown = value;
+  };
+}
+
 export function Counters({ counters, onChange }) {
   const path = (counter) => `/app/counters/${counter.id}`;
   async function add(event) {
@@ -47,16 +57,22 @@ export function Counters({ counters, onChange }) {
         (each) => html`
           <div class="row" key=${each.id} role="group" aria-label=${each.name}>
             <label>${text("hall.name")} <small>(ID ${each.id})</small>
-              <input required key=${each.name} defaultValue=${each.name} maxlength="255" onChange=${(event) => event.target.reportValidity() && onChange("PATCH", path(each), { name: event.target.value.trim() })} />
+              <input required ref=${showing(each.name)} defaultValue=${each.name} maxlength="255" onChange=${(event) => event.target.reportValidity() && onChange("PATCH", path(each), { name: event.target.value.trim() })} />
             </label>
             <label>${text("hall.policy")}
               <select value=${each.policy} onChange=${(event) => onChange("PATCH", path(each), { policy: event.target.value })}>
                 ${POLICIES.map((policy) => html`<option key=${policy} value=${policy}>${text(`policy.${policy}`)}</option>`)}
               </select>
             </label>
+            <label>${text("hall.number_first")}
+              <input type="number" required min="1" max="9000" ref=${showing(String(each.number_first))} defaultValue=${each.number_first} onChange=${(event) => event.target.reportValidity() && onChange("PATCH", path(each), { number_first: Number(event.target.value) })} />
+            </label>
             <div class="acts">
-              ${each.status === "active" && html`<button type="button" class="copy" onClick=${() => onChange("POST", `${path(each)}/pause`, {})}>${text("hall.pause")}</button>`}
-              ${each.status === "paused" && html`<button type="button" class="copy" onClick=${() => onChange("PUT", `${path(each)}/resume`)}>${text("hall.resume")}</button>`}
+              ${each.status !== "offline" && html`
+                <button type="button" class="copy" onClick=${() => (each.status === "active" ? onChange("POST", `${path(each)}/pause`, {}) : onChange("PUT", `${path(each)}/resume`))}>
+                  ${text(each.status === "active" ? "hall.pause" : "hall.resume")}
+                </button>
+              `}
               <button type="button" class="quiet" onClick=${() => onChange("PATCH", path(each), { status: each.status === "offline" ? "active" : "offline" })}>
                 ${text(each.status === "offline" ? "hall.open" : "hall.close")}
               </button>
@@ -72,17 +88,41 @@ export function Counters({ counters, onChange }) {
   `;
 }
 
+/** The fields of a procedure that is there, or of a new one. */
+function ProcedureFields({ procedure, counters }) {
+  const isDoneAt = (counter) => procedure?.counter_ids.includes(counter.id) ?? false;
+  return html`
+    <label>${text(procedure ? "hall.name" : "hall.new_procedure")} <input name="name" required maxlength="255" defaultValue=${procedure?.name ?? ""} /></label>
+    <label>${text("hall.service_minutes")} <input name="minutes" type="number" min="1" max="1440" defaultValue=${procedure?.service_minutes ?? 8} required /></label>
+    <fieldset>
+      <legend>${text("hall.at")}</legend>
+      ${counters.map((each) => html`<label class="check" key=${each.id}><input type="checkbox" name="at" value=${each.id} defaultChecked=${isDoneAt(each)} /> ${each.name}</label>`)}
+    </fieldset>
+  `;
+}
+
+/** Return what is written in the fields of a procedure. */
+function written(form) {
+  return {
+    name: form.elements.name.value.trim(),
+    service_minutes: Number(form.minutes.value),
+    counter_ids: [...form.querySelectorAll("[name=at]:checked")].map((each) => Number(each.value)),
+  };
+}
+
 export function Procedures({ procedures, counters, onChange }) {
   async function add(event) {
     event.preventDefault();
     const form = event.target;
-    const ids = [...form.querySelectorAll("[name=at]:checked")].map((each) => Number(each.value));
-    const isDone = await onChange("POST", "/app/procedures", {
-      name: form.name.value.trim(),
-      service_minutes: Number(form.minutes.value),
-      counter_ids: ids,
-    });
-    if (isDone) form.reset();
+    if (await onChange("POST", "/app/procedures", written(form))) form.reset();
+  }
+  async function change(event, procedure) {
+    event.preventDefault();
+    const form = event.target;
+    if (!(await onChange("PATCH", `/app/procedures/${procedure.id}`, written(form)))) return;
+    const details = form.closest("details");
+    details.open = false;
+    details.querySelector("summary").focus();
   }
   return html`
     <section aria-labelledby="procedures">
@@ -96,17 +136,19 @@ export function Procedures({ procedures, counters, onChange }) {
               <button type="button" class="quiet" onClick=${() => onChange("PATCH", `/app/procedures/${each.id}`, { is_active: !each.is_active })}>
                 ${text(each.is_active ? "hall.withdraw" : "hall.offer")}
               </button>
+              <details onToggle=${(event) => event.target.open && event.target.querySelector("form").reset()}>
+                <summary aria-label=${`${text("hall.change")} ${each.name}`}>${text("hall.change")}</summary>
+                <form class="row" onSubmit=${(event) => change(event, each)}>
+                  <${ProcedureFields} procedure=${each} counters=${counters} />
+                  <button class="copy" type="submit">${text("hall.save")}</button>
+                </form>
+              </details>
             </li>
           `,
         )}
       </ul>
       <form class="row" onSubmit=${add}>
-        <label>${text("hall.new_procedure")} <input name="name" required maxlength="255" /></label>
-        <label>${text("hall.service_minutes")} <input name="minutes" type="number" min="1" max="1440" value="8" required /></label>
-        <fieldset>
-          <legend>${text("hall.at")}</legend>
-          ${counters.map((each) => html`<label class="check" key=${each.id}><input type="checkbox" name="at" value=${each.id} /> ${each.name}</label>`)}
-        </fieldset>
+        <${ProcedureFields} counters=${counters} />
         <button class="copy" type="submit">${text("hall.add")}</button>
       </form>
     </section>
@@ -114,14 +156,14 @@ export function Procedures({ procedures, counters, onChange }) {
 }
 
 /** Return the spans that somebody wrote, as `08:00-11:30, 13:30-17:00`, `8-11; 13-17` or `7h30-11h30`; null if they are none. */
-function spans(written) {
-  if (!written.trim()) return [];
-  const found = written.split(/[,;]/).map((part) => SPAN.exec(part));
+function spans(said) {
+  if (!said.trim()) return [];
+  const found = said.split(/[,;]/).map((part) => SPAN.exec(part));
   if (!found.every(Boolean)) return null;
   const at = (hour, minute = "00") => `${hour.padStart(2, "0")}:${minute}`;
   const made = found.map(([, h, m, untilH, untilM]) => [at(h, m), at(untilH, untilM)]);
   const moments = made.flat();
-  const isInOrder = moments.every((each, i) => i === 0 || moments[i - 1] < each);
+  const isInOrder = moments.every((each, i) => i === 0 || moments[i - 1] < each || (i % 2 === 0 && moments[i - 1] === each));
   return isInOrder && moments.at(-1) <= "24:00" && moments.every((each) => each.slice(3) < "60") ? made : null;
 }
 
@@ -129,7 +171,13 @@ export function Hours({ branches, onChange }) {
   function send(event, branch) {
     event.preventDefault();
     const form = event.target;
-    const hall = { name: form.title.value.trim(), timezone: form.timezone.value.trim() };
+    const hall = {
+      name: form.title.value.trim(),
+      timezone: form.timezone.value.trim(),
+      numbering: form.numbering.value,
+      number_first: Number(form.number_first.value),
+      reset_at: form.reset_at.value,
+    };
     if (form.always.checked) return onChange("PATCH", `/app/branches/${branch.id}`, { ...hall, opening: null });
     const opening = {};
     for (const day of DAYS) {
@@ -150,6 +198,13 @@ export function Hours({ branches, onChange }) {
             <h3>${branch.name} <small>(ID ${branch.id})</small></h3>
             <label>${text("hall.branch_name")} <input name="title" defaultValue=${branch.name} required maxlength="255" /></label>
             <label>${text("hall.timezone")} <input name="timezone" defaultValue=${branch.timezone} required maxlength="64" spellcheck="false" /></label>
+            <label>${text("hall.numbering")}
+              <select name="numbering">
+                ${NUMBERINGS.map((each) => html`<option key=${each} value=${each} selected=${each === branch.numbering}>${text(`numbering.${each}`)}</option>`)}
+              </select>
+            </label>
+            <label>${text("hall.hall_number_first")} <input name="number_first" type="number" min="1" max="9000" required defaultValue=${branch.number_first} /></label>
+            <label>${text("hall.reset_at")} <input name="reset_at" type="time" required defaultValue=${branch.reset_at} /></label>
             <label class="check"><input type="checkbox" name="always" defaultChecked=${branch.opening === null} /> ${text("hall.always")}</label>
             <div class="days">
               ${DAYS.map(

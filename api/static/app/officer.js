@@ -17,6 +17,7 @@ const CHOSEN = "stanchion_counter";
 const root = document.getElementById("officer");
 const place = JSON.parse(root.dataset.place);
 const desk = new Desk();
+const picked = signal(null); // the counter that is chosen in the list, and not taken yet
 const dialog = signal(null); // "break", "transfer" or none
 const keys = startKeys({
   n: () => mayCall() && desk.next(),
@@ -80,16 +81,27 @@ function Officer() {
   `;
 }
 
+/** Work at the counter that was picked: an arrow key on the list alone takes none. */
+function take(event) {
+  event.preventDefault();
+  if (picked.value) choose(picked.value);
+  picked.value = null;
+  requestAnimationFrame(() => root.querySelector(".choice button")?.focus());
+}
+
 function Choice() {
   const counter = desk.counter.value;
   return html`
-    <label class="choice">
-      <span>${text("officer.counter")}</span>
-      <select value=${counter?.id ?? ""} onChange=${(event) => choose(event.target.value)}>
-        ${!counter && html`<option value=""></option>`}
-        ${place.counters.map((each) => html`<option key=${each.id} value=${each.id}>${each.name}</option>`)}
-      </select>
-    </label>
+    <form class="choice" onSubmit=${take}>
+      <label>
+        <span>${text("officer.counter")}</span>
+        <select value=${picked.value ?? counter?.id ?? ""} onChange=${(event) => (picked.value = event.target.value)}>
+          ${!counter && html`<option value=""></option>`}
+          ${place.counters.map((each) => html`<option key=${each.id} value=${each.id}>${each.name}</option>`)}
+        </select>
+      </label>
+      <button class="copy" type="submit">${text("officer.take")}</button>
+    </form>
   `;
 }
 
