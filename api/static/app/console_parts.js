@@ -139,7 +139,6 @@ export function Dialog({ title, onClose, children }) {
   const element = useRef(null);
   const [depth] = useState(() => dialogs.value + 1);
   useEffect(() => {
-    told.value = null; // what was said before is not about this
     dialogs.value += 1;
     told.value = null; // it was said of something else
     element.current.showModal();
