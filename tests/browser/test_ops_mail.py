@@ -90,6 +90,19 @@ def test_with_nothing_chosen_there_is_nothing_to_press(
     expect(freeze).to_have_count(0)
 
 
+def test_an_address_that_asks_for_what_there_is_not_has_a_way_out(
+    open_page: OpenPage, mail: MailSystem
+) -> None:
+    mail.wait_for(mail.exim.submit("a@defer.test"))
+    page = open_page("/ops/mail?status=frozn", of=mail.system).page
+    log_in(page, "admin", PASSWORD)
+    expect(page.get_by_role("alert")).to_contain_text("got 'frozn'")
+
+    page.get_by_role("button", name="All messages").click()
+
+    expect(page.locator("[data-row]")).to_have_count(1)
+
+
 def test_what_is_gone_for_good_is_asked_back(open_page: OpenPage, mail: MailSystem) -> None:
     first, second = (mail.exim.submit("u@defer.test") for _ in range(2))
     mail.wait_for(first, second)

@@ -2,7 +2,7 @@
 
 import { signal } from "@preact/signals";
 
-import { ask } from "./ask.js";
+import { ask, Refusal } from "./ask.js";
 import { act, Asking, follow, lookAgain, lookSoon, moment, open, role, say, Table } from "./console_parts.js";
 import { html } from "./html.js";
 import { startKeys } from "./officer_keys.js";
@@ -24,6 +24,7 @@ const mayAct = role === "admin" || role === "operator";
 
 const asked = signal(new URLSearchParams(location.search));
 const found = signal(null); // {messages, meta, totals}
+const isRefused = signal(false); // an address that somebody wrote asks for what there is not
 const around = signal({ hosts: [], groups: [], samples: [], alarms: [] });
 const by = signal("reason");
 // What is chosen stays so over a look, a page and a reload; the whole row, to know what an act changed.
@@ -38,7 +39,10 @@ async function lookNow() {
   const query = new URLSearchParams(asked.value);
   query.set("per_page", PER_PAGE);
   const [list, hosts, groups, trend, alarms] = await Promise.all([
-    ask("GET", `/api/v1/queue?${query}`),
+    ask("GET", `/api/v1/queue?${query}`).catch((error) => {
+      isRefused.value = error instanceof Refusal && error.status === 400;
+      throw error;
+    }),
     ask("GET", "/api/v1/queue/hosts"),
     ask("GET", `/api/v1/queue/groups?by=${by.value}&limit=10`),
     ask("GET", "/api/v1/queue/trend?minutes=60"),
@@ -134,6 +138,7 @@ function askBack(operation) {
 }
 
 function Board() {
+  if (!found.value && isRefused.value) return html`<p class="acts"><button class="copy" type="button" onClick=${clear}>${text("mail.clear")}</button></p>`;
   if (!found.value) return html`<p>${text("board.looking")}</p>`;
   const { total_messages: all, deferred_messages: deferred, frozen_messages: frozen, oldest_message_age: oldest } = found.value;
   const facts = [["all", number(all)], ["deferred", number(deferred)], ["frozen", number(frozen)], ["oldest", all ? oldest : "–"]];
