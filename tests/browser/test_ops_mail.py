@@ -75,9 +75,15 @@ def test_an_admin_chooses_freezes_and_undoes(open_page: OpenPage, mail: MailSyst
 def test_with_nothing_chosen_there_is_nothing_to_press(
     open_page: OpenPage, mail: MailSystem
 ) -> None:
-    mail.wait_for(mail.exim.submit("a@defer.test"))
-    page = open_page("/ops/mail", of=mail.system).page
+    mail.wait_for(mail.exim.submit("a.person.of.a.long.name@defer.test"))
+    wide = {"width": 1440, "height": 900}
+    page = open_page("/ops/mail", of=mail.system, viewport=wide).page
     log_in(page, "admin", PASSWORD)
+    row = page.locator("[data-row='0']")
+    expect(row).to_contain_text("to a.person.of.a.long.name@defer.test")
+    # Neither an id nor an address is broken where there is room.
+    assert row.locator("code").evaluate("each => each.getClientRects().length") == 1
+    assert row.locator(".who").evaluate("each => each.getBoundingClientRect().height") < 130
     freeze = page.get_by_role("button", name="Freeze")
     expect(page.get_by_text("Nothing chosen")).to_be_visible()
     expect(freeze).to_have_attribute("aria-disabled", "true")

@@ -269,7 +269,7 @@ function Row({ each, index }) {
       <div class="long">${each.subject || text("mail.no_subject")}</div>
       <span class="soft">${each.host}</span>
     </td>
-    <td class="long">${each.sender}<br />${text("mail.to", { who: each.recipients.slice(0, 3).join(", ") })}${each.recipients.length > 3 ? text("mail.more", { n: number(each.recipients.length - 3) }) : ""}</td>
+    <td class="long who">${each.sender}<br />${text("mail.to", { who: each.recipients.slice(0, 3).join(", ") })}${each.recipients.length > 3 ? text("mail.more", { n: number(each.recipients.length - 3) }) : ""}</td>
     <td>${text(`mail.${each.is_delivering ? "delivering" : each.status}`)}</td>
     <td class="n" title=${moment(each.timestamp)}>${each.age}</td>
     <td class="long">${each.last_error ?? "–"}</td>
