@@ -70,7 +70,13 @@ def stanchion(new_folder: Callable[[str], Path], migrated_file: Path) -> Iterato
 
 
 @pytest.fixture(scope="module")
-def nginx(stanchion: System, new_folder: Callable[[str], Path]) -> Iterator[str]:
+def access_log(new_folder: Callable[[str], Path]) -> Path:
+    """Where nginx writes who asked for what."""
+    return new_folder("l") / "access.log"
+
+
+@pytest.fixture(scope="module")
+def nginx(stanchion: System, access_log: Path, new_folder: Callable[[str], Path]) -> Iterator[str]:
     """The address of a site behind the example's nginx."""
     folder, port = new_folder("n"), free_port()
     with ThreadingHTTPServer(("127.0.0.1", 0), Inside) as inside:
@@ -78,6 +84,7 @@ def nginx(stanchion: System, new_folder: Callable[[str], Path]) -> Iterator[str]
         text = example("nginx", "auth_request")
         for old, new in (
             ("listen 8090;", f"listen 127.0.0.1:{port};"),
+            ("/var/log/nginx/access.log", str(access_log)),
             ("http://127.0.0.1:8080", stanchion.url),
             ("http://127.0.0.1:8000", f"http://127.0.0.1:{inside.server_port}"),
         ):
@@ -134,6 +141,16 @@ def test_a_session_in_the_address_goes_into_a_cookie(
     inside = httpx.get(f"{nginx}/buy", headers={**PERSON, "Cookie": cookie})
     path, _, session_id = inside.text.partition(" ")
     assert (inside.status_code, path, len(session_id)) == (200, "/buy", 36)
+
+
+def test_no_token_is_in_the_log(nginx: str, stanchion: System, access_log: Path) -> None:
+    token = let_in(stanchion, ROOM)["session_token"]
+
+    httpx.get(f"{nginx}/logged?stanchion_session={token}", headers=PERSON)
+
+    logged = lambda: '"GET /logged" 303' in access_log.read_text()  # noqa: E731
+    wait_until(logged, "the request is in the log")
+    assert token not in access_log.read_text()
 
 
 def test_what_is_no_token_gets_nobody_in(nginx: str) -> None:

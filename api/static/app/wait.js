@@ -10,6 +10,7 @@ import { number, text } from "./texts.js";
 const SAID_EVERY_MS = 30_000;
 const COPIED_MS = 2_000;
 const root = document.getElementById("wait");
+const main = document.getElementById("main");
 const [progress, facts, go, join, keep] = ["progress", "facts", "go", "join", "keep"].map((id) =>
   document.getElementById(id),
 );
@@ -59,6 +60,7 @@ bind(root, { headline, note, time, length });
 
 effect(() => {
   const { state, token, position, first_position: first, redirect_url: url } = view.value;
+  const hadFocus = [keep, join].some((part) => part.contains(document.activeElement));
   root.dataset.state = state;
   progress.hidden = facts.hidden = !isInLine.value;
   if (isInLine.value) progress.value = first > 1 ? (100 * (first - position)) / (first - 1) : 100;
@@ -66,6 +68,8 @@ effect(() => {
   go.hidden = state !== "admitted";
   if (url) go.href = url;
   join.hidden = !["expired", "left"].includes(state);
+  // The button that was pressed may be gone: who uses a keyboard goes on from here, not from the top.
+  if (hadFocus && document.activeElement.closest("[hidden]") !== null) main.focus();
 });
 
 effect(() => {
