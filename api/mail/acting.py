@@ -196,9 +196,9 @@ class ActingResource:
         if body.message_id is None and body.message_ids is None:
             raise InvalidError({"message_ids": "message_ids or message_id is required"})
         if body.message_id is not None:
-            await self._one(req, resp, action, body.message_id, body.host)
+            await self._one(req, resp, action, body.message_id, body.host or None)
         else:
-            await self._many(req, resp, action, body.message_ids or [], body.host)
+            await self._many(req, resp, action, body.message_ids or [], body.host or None)
 
 
 class ActionResource(ActingResource):

@@ -38,6 +38,8 @@ class MailSmtpLog(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     timestamp: str
     event: str
+    sender: str | None = None
+    recipient: str | None = None
     host: str | None = None
     ip_address: str | None = None
     message: str
@@ -208,6 +210,8 @@ def _smtp_log(logged: LoggedLine) -> MailSmtpLog:
     return MailSmtpLog(
         timestamp=iso_utc(line.at_ms),
         event=line.event.value,
+        sender=line.sender or None,
+        recipient=line.recipient or None,
         host=line.remote or None,
         ip_address=line.address or None,
         message=described(logged),

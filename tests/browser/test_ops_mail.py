@@ -358,5 +358,6 @@ def test_a_viewer_looks_and_cannot_act(open_page: OpenPage, mail: MailSystem) ->
     page.keyboard.press("f")
     page.locator("[data-row] .plain").click()
     expect(page.get_by_role("dialog")).to_contain_text("u@defer.test")
+    expect(page.get_by_role("dialog")).to_contain_text("Thư đến từ a@x.test")
     expect(page.get_by_role("button", name="Xem phần đầu thư")).to_have_count(0)
     assert "frozen" not in statuses(mail, message_id)

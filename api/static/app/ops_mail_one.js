@@ -102,9 +102,14 @@ function Whole({ whole, retries }) {
       </ol>`}
     ${whole.smtp_logs.length > 0 &&
     html`<h3>${text("mail.log")}</h3>
-      <ol class="life">${whole.smtp_logs.map((each, index) => html`<li key=${index}><time>${moment(each.timestamp)}</time> ${each.message}</li>`)}</ol>`}
+      <ol class="life">${whole.smtp_logs.map((each, index) => html`<li key=${index}><time>${moment(each.timestamp)}</time> ${loggedAs(each)}</li>`)}</ol>`}
   `;
 }
+
+// What is said of a line of the log, by its kind; others are Exim's own words.
+const LOGGED = new Set(["arrival", "delivery", "defer", "bounce", "reject", "completed", "freeze", "thaw", "delete", "cancel", "modify"]);
+const loggedAs = ({ event, sender, recipient, message }) =>
+  LOGGED.has(event) ? text(`mail.log_${event}`, { who: (event === "arrival" ? sender : recipient) ?? "–" }) : message;
 
 function Content({ content }) {
   const headers = content.headers.map(({ name, value }) => `${name}: ${value}`).join("\n");
