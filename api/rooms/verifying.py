@@ -10,6 +10,7 @@ from falcon.uri import parse_query_string
 from msgspec import Struct
 
 from api.openapi.operations import Answer, operation
+from api.rooms import bodies as wire
 from api.rooms.visitors import UNKNOWN, shown_token
 from models.errors import (
     GoneError,
@@ -22,6 +23,7 @@ from models.rooms.passes import Recent, SessionPass
 from models.rooms.refusals import ForeignTokenError, MissingTokenError
 from models.rooms.visits import Visits
 
+_TWICE: Final = Answer(description="A parameter is given twice", body=wire.RoomsError)
 # How long an end may be unknown here.
 _KNOWN_MS: Final = 5_000
 # A store that is away is left alone for so long: every visitor would wait for it.
@@ -109,7 +111,7 @@ class VerifyResource:
     @operation(
         "Say whether a session is good",
         query=VerifyQuery,
-        answers={204: Answer(description="It is"), 401: UNKNOWN},
+        answers={204: Answer(description="It is"), 400: _TWICE, 401: UNKNOWN},
         security=("Bearer",),
     )
     async def on_get(self, req: Request, resp: Response, *, query: VerifyQuery) -> None:

@@ -138,7 +138,7 @@ def test_a_silent_host_is_told_live_and_in_a_queue(
     wait_until(lambda: len(states()) == 2, "both are in the queue")
     worker = mail.system.running["worker"]
     [raised] = worker.log_lines("mail_alarm_raised")
-    [calm] = worker.log_lines("mail_alarm_over")
+    [calm] = wait_until(lambda: worker.log_lines("mail_alarm_over"), "the end is in the log")
     assert (raised["level"], raised["host"], raised["kind"]) == ("warning", "mx1", "silence")
     assert raised["value"] > raised["threshold"] == 60
     assert (calm["level"], calm["kind"], calm["value"] < 60) == ("info", "silence", True)

@@ -79,7 +79,7 @@ def test_filters_order_and_pages(mail: MailSystem) -> None:
     assert mail.ids(retry_count_min=1) == [ids[3]]
     assert mail.ids(age_max="1d", host="mx1", message_id=ids[0].lower()) == [ids[0]]
     assert len(mail.ids(age_max="999999999d" * 300)) == 5
-    assert mail.ids(age_min="1h") == mail.ids(status="no such") == mail.ids(host="mx9") == []
+    assert mail.ids(age_min="1h") == mail.ids(host="mx9") == []
     assert mail.ids(sort_by="size", order="asc") == ids
     assert mail.ids(sort_by="sender", order="desc") == ids[::-1]
     second = mail.listed(sort_by="size", order="asc", page=2, per_page=2)
