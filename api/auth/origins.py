@@ -15,7 +15,7 @@ SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 # Clients say the same in every request; strangers may say what they like.
 _SPELLINGS_MAX: Final = 128
 # What no form can send, and no script of another site without asking first.
-_NO_FORMS: Final = frozenset({"application/json", "application/x-ndjson", "text/csv"})
+_NO_FORMS: Final = ("application/json", "application/x-ndjson", "text/csv")
 
 
 class Origins:
@@ -56,7 +56,7 @@ class Origins:
         has_body = bool(req.content_length) or req.get_header("Transfer-Encoding") is not None
         if has_body and not _is_no_form(req.content_type):
             # A page of any site can send a form here; it cannot send these without being asked.
-            raise InvalidError({"Content-Type": "Expected application/json"})
+            raise InvalidError({"Content-Type": f"Expected one of {', '.join(_NO_FORMS)}"})
 
 
 @functools.lru_cache(_SPELLINGS_MAX)

@@ -39,7 +39,11 @@ _JSON_MAX_BYTES: Final = 16_777_216
 def tail(settings: Settings, options: argparse.Namespace) -> int:
     """Print what happens to messages, as it happens."""
     with _client(settings, options) as client:
-        for event in client.events(options.since):
+        is_told = False
+        for event in client.events(options.since):  # counts come every few seconds, if nothing else
+            if not is_told:
+                print("connected; waits for what happens, Ctrl-C ends it", file=sys.stderr)
+                is_told = True
             if event.name != "metrics" and options.event in {None, event.name}:
                 print(json.dumps(asdict(event)) if options.json else _line_of(event), flush=True)
     return 0

@@ -9,6 +9,7 @@ from typing import BinaryIO, Final
 
 import msgspec
 
+from api.messages.files import COLUMNS
 from models.settings import SettingsError
 
 _BYTES_MAX: Final = 8_388_608
@@ -86,10 +87,20 @@ def parts_of(file: BinaryIO, *, count_max: int, skip: int) -> Iterator[Part]:
         form = _Form("application/x-ndjson")
         messages = _lines(itertools.chain([(number, first.removeprefix(_MARK))], numbered))
     else:
+        _check_heads(first)
         form = _Form("text/csv", head=first, first_number=2)
         messages = _records(numbered)
     for group in _groups(itertools.islice(messages, skip, None), count_max):
         yield form.part(group)
+
+
+def _check_heads(line: bytes) -> None:
+    """Raise SettingsError for a table whose first line is none of names, also if no other comes."""
+    heads = next(csv.reader([line.removeprefix(_MARK).decode("utf-8", "replace")]), [])
+    if unknown := [head for head in heads if head not in COLUMNS]:
+        raise SettingsError("PATH", f"has unknown fields in its first line: {', '.join(unknown)}")
+    if "payload" not in heads:
+        raise SettingsError("PATH", "has no payload in its first line")
 
 
 def _lines(numbered: Iterable[tuple[int, bytes]]) -> Iterator[_Message]:

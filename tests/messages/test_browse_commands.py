@@ -91,3 +91,14 @@ def test_parts_keep_every_message_and_know_its_place() -> None:
     for wrong in (b"", b" \n", b"[1"):
         with pytest.raises(SettingsError):
             list(parts_of(io.BytesIO(wrong), count_max=1, skip=0))
+
+
+def test_a_table_of_other_names_is_refused_though_it_has_no_rows(
+    command: Command, tmp_path: Path
+) -> None:
+    path = tmp_path / "file.csv"
+    for heads, said in (("payload,kind", "kind"), ("type,priority", "payload")):
+        path.write_text(f"{heads}\r\n")
+        code, out, told = command("messages", "import", str(path))
+        assert (code, out) == (1, "")
+        assert said in told

@@ -128,9 +128,16 @@ def test_tail_prints_what_happens_until_it_is_stopped(system: System, http: http
     command = [sys.executable, "-m", "api.cli", "tail", "--json", "--since", offset]
     command += ["--event", "enqueue", "--url", system.url]
     with subprocess.Popen(
-        command, cwd=ROOT, env=dict(os.environ), stdout=subprocess.PIPE, text=True
+        command,
+        cwd=ROOT,
+        env=dict(os.environ),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
     ) as tail:
         assert tail.stdout is not None
+        assert tail.stderr is not None
+        assert tail.stderr.readline().startswith("connected; waits")
         ids = [put(http)["id"] for _ in range(3)]
         found: list[str] = []
         for line in tail.stdout:
