@@ -196,7 +196,7 @@ def test_scripts_say_what_the_languages_have() -> None:
         *("summary", "state", "headline", "note"),
         *("counter", "officer", "priority", "reason", "refusal"),
         *("feedback", "holder", "tell"),
-        *("clips", "day", "hall", "policy"),
+        *("clips", "day", "hall", "numbering", "policy"),
         *("card", "component", "fact", "level", "notice", "now", "overview", "pulse"),
         "trend",
         *("display", "kiosk"),
