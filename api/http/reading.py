@@ -86,9 +86,20 @@ def read_query(req: Request, query_type: type[BodyType]) -> BodyType:
 
 
 def read_values(values: Mapping[str, Any], query_type: type[BodyType]) -> BodyType:
-    """Return parameters, which may be text, as `query_type`; raises InvalidError."""
+    """Return parameters, which may be text, as `query_type`.
+
+    Raises InvalidError, which names each parameter as the client spelled it.
+    """
     spellings = getattr(query_type, "SPELLINGS", {})
-    values = {spellings.get(name, name): value for name, value in values.items()}
+    sent = {spellings.get(name, name): name for name in values}
+    try:
+        return _convert({ours: values[name] for ours, name in sent.items()}, query_type)
+    except InvalidError as error:
+        faults = {sent.get(name, name): fault for name, fault in error.details.items()}
+        raise InvalidError(faults) from None
+
+
+def _convert(values: Mapping[str, Any], query_type: type[BodyType]) -> BodyType:
     repeated = {name: _MANY for name, value in values.items() if isinstance(value, list)}
     if repeated:
         raise InvalidError(repeated)

@@ -10,6 +10,7 @@ from typing import Final
 
 from sqlalchemy import Connection
 
+from models.errors import InvalidError
 from models.events import Event
 from models.tickets import facts
 from models.tickets.acting import Acting
@@ -149,13 +150,16 @@ def transfer(
 ) -> Done[Moved]:
     """Send a ticket to another counter of the branch, where it stands by when it came.
 
-    Raises InvalidCounterError for one of another branch or one that takes nobody.
+    Raises InvalidCounterError for one of another branch or one that takes nobody, InvalidError
+    for the counter at which it is.
     """
     old = _held(scene, ticket_id)
     _require(old, *OPEN, wanted="transfer")
     counter = halls.counter_of(scene.connection, counter_id)
-    if counter is None or counter.branch_id != scene.branch.id or counter.id == old.counter_id:
+    if counter is None or counter.branch_id != scene.branch.id:
         raise InvalidCounterError(counter_id, None)
+    if counter.id == old.counter_id:
+        raise InvalidError({"counter_id": "Expected another counter than the ticket is at"})
     if counter.status is CounterStatus.OFFLINE:
         raise InvalidCounterError(counter_id, counter.status)
     new = replace(

@@ -390,9 +390,12 @@ def test_transfer(web: Web, counter_id: int) -> None:
 
     moved = web.admin.post(f"/app/tickets/{ticket['id']}/transfer", json={"counter_id": other})
     nowhere = web.admin.post(f"/app/tickets/{ticket['id']}/transfer", json={"counter_id": 999})
+    there = web.admin.post(f"/app/tickets/{ticket['id']}/transfer", json={"counter_id": other})
 
     assert moved.json() == moved.json() | {"counter_id": other, "counter_name": "Quầy 2"}
     assert (nowhere.status_code, nowhere.json()["error"]) == (400, "invalid_counter")
+    assert (there.status_code, list(there.json()["details"])) == (400, ["counter_id"])
+    assert there.json()["error"] == "invalid"
     assert waiting(web, f"?counter_id={other}")["waiting_queue"][0]["number"] == 101
 
 

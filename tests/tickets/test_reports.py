@@ -79,6 +79,7 @@ def test_a_report_that_cannot_be(
     answer = web.admin.get(f"/app/reports/load{query}")
 
     assert (answer.status_code, answer.json()["error"]) == (status, code)
+    assert code != "invalid" or list(answer.json()["details"]) == ["from"]
 
 
 def test_a_table_is_shown_by_a_spreadsheet_and_runs_nothing(web: Web, counter_id: int) -> None:
