@@ -191,7 +191,7 @@ export function Hours({ branches, onChange }) {
   return html`
     <section aria-labelledby="opening">
       <h2 id="opening">${text("hall.opening")}</h2>
-      <p>${text("hall.hours_form")}</p>
+      <p>${text("hall.hours_form")} ${text("hall.numbers_hint")}</p>
       ${branches.map(
         (branch) => html`
           <form class="fields" key=${branch.id} aria-label=${branch.name} onSubmit=${(event) => send(event, branch)}>
