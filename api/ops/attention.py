@@ -59,6 +59,7 @@ def _of_messages(seen: MessagesView | None) -> Iterator[Notice]:
             level=_WARNING,
             way="messages",
             count=(seen.oldest_seconds or 0) // _MINUTE_S,
+            id=seen.oldest_queue or "",
         )
 
 

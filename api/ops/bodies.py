@@ -21,6 +21,7 @@ class MessagesView(Struct, frozen=True, kw_only=True):
     acknowledged: int
     dead: int
     oldest_seconds: int | None
+    oldest_queue: str | None = None  # in which that one waits
 
 
 class RoomLine(Struct, frozen=True, kw_only=True):

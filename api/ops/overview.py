@@ -101,6 +101,7 @@ class Overview:
             acknowledged=counts.acknowledged,
             dead=counts.dead,
             oldest_seconds=_seconds(status.oldest_queued_at_ms, now_ms),
+            oldest_queue=status.oldest_queue,
         )
 
     async def _rooms(self) -> list[RoomLine]:

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import json
 import socket
 from typing import Final
 
@@ -54,6 +55,21 @@ def reachable(address: str) -> str:
 
 async def is_healthy(address: str) -> bool:
     """Say whether `GET /health` is answered with 200."""
+    return (await _health(address)).startswith(b"HTTP/1.1 200 ")
+
+
+async def away_of(address: str) -> list[str]:
+    """Return what the server at an address needs and cannot reach, such as `redis`."""
+    _, _, body = (await _health(address)).partition(b"\r\n\r\n")
+    try:
+        components = json.loads(body)["components"]
+    except (ValueError, KeyError):
+        return []
+    return [name for name, state in components.items() if state == "unhealthy"]
+
+
+async def _health(address: str) -> bytes:
+    """Return what `GET /health` is answered with; nothing where it is not."""
     address = reachable(address)
     request = f"GET /health HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n"
     try:
@@ -61,8 +77,8 @@ async def is_healthy(address: str) -> bool:
             reader, writer = await asyncio.open_connection(host_of(address), port_of(address))
             try:
                 writer.write(request.encode())
-                return (await reader.readline()).startswith(b"HTTP/1.1 200 ")
+                return await reader.read()
             finally:
                 writer.close()
     except (OSError, TimeoutError):
-        return False
+        return b""

@@ -8,7 +8,7 @@ import time
 from collections.abc import Coroutine, Mapping, Sequence
 from typing import Any, Final
 
-from api.supervisor.addresses import check_addresses, is_healthy
+from api.supervisor.addresses import away_of, check_addresses, is_healthy
 from api.supervisor.child import Child, Program
 from api.supervisor.embedded import redis_program
 from api.supervisor.instance import claim
@@ -95,6 +95,8 @@ class _Supervisor:
             self._keep_running(self._program(name, stop_signals=stop_signals))
         took_s = time.monotonic() - self._started_at
         self._output.show(welcome(self._settings, secrets, took_s=took_s))
+        for name in await away_of(self._settings.bind[0]):
+            self._output.say("up", f"but {name} cannot be reached; `stanchion doctor` tells more")
         return True
 
     def _mail_host(self) -> Sequence[tuple[str, Sequence[tuple[float, signal.Signals]]]]:

@@ -189,6 +189,7 @@ class QueueStatus:
     by_type: dict[str, Counts]
     oldest_queued_at_ms: int | None
     newest_queued_at_ms: int | None
+    oldest_queue: str | None = None  # in which the oldest waits
 
 
 class MessageNotFoundError(NotFoundError):

@@ -150,16 +150,18 @@ def read_status(connection: Connection, of_queue: str | None = None) -> QueueSta
             of_type = by_type.setdefault(type_, {})
             of_type[state] = of_type.get(state, 0) + n
     ends = [
-        end
+        (*end, queue)
         for queue in sorted(waiting)
         for lane in range(PRIORITY_MAX + 1)
         if (end := counts.ends_of_lane(connection, queue, lane))
     ]
+    oldest = min(ends, key=lambda end: end[0], default=None)
     return QueueStatus(
         counts=Counts(**total),
         by_type={type_: Counts(**numbers) for type_, numbers in by_type.items()},
-        oldest_queued_at_ms=min((oldest for oldest, _ in ends), default=None),
-        newest_queued_at_ms=max((newest for _, newest in ends), default=None),
+        oldest_queued_at_ms=oldest and oldest[0],
+        newest_queued_at_ms=max((newest for _, newest, _ in ends), default=None),
+        oldest_queue=oldest and oldest[2],
     )
 
 

@@ -90,6 +90,9 @@ def test_the_notice_of_dead_messages_leads_to_where_most_of_them_are(
         expect(title).to_be_focused()
         expect(title).to_be_in_viewport()
         expect(page.get_by_role("region", name="Dead messages")).to_contain_text("4")
+
+        page.goto(f"{counters_site.url}/ops/messages?queue=letters")  # as of the one that waits
+        expect(page.get_by_role("combobox", name="Queue")).to_have_value("letters")
     finally:
         hall.admin.delete(path, params={"force": "true"}).raise_for_status()
 

@@ -234,6 +234,7 @@ async def test_status_tells_types_and_ends_of_the_line(queue: Queue) -> None:
     }
     assert status.oldest_queued_at_ms == queue.now_ms - 500
     assert status.newest_queued_at_ms == queue.now_ms
+    assert status.oldest_queue == "default"
 
 
 async def test_waiting_consumer_gets_what_comes(queue: Queue) -> None:

@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from api.ops.attention import Seen, notices
-from api.ops.bodies import MailHostView, MailView, RoomLine
+from api.ops.bodies import MailHostView, MailView, MessagesView, RoomLine
 from tests.conftest import StartSystem
 from tests.people.conftest import ADMIN_PASSWORD, token_of
 from tests.servers import System, wait_until
@@ -99,6 +99,13 @@ def test_rooms_that_let_nobody_in_and_long_waits_need_a_person() -> None:
     assert kinds(rooms=[room("paused", 3)]) == [("room_stands", "sale")]
     assert kinds(rooms=[room("active", 900)]) == [("room_full", "sale")]
     assert kinds(rooms=[room("active", 3)], rooms_oldest_s=3_661) == [("visitor_waits", "")]
+
+
+def test_the_notice_of_an_old_message_names_the_queue_in_which_it_waits() -> None:
+    counts = dict.fromkeys(("queued", "delayed", "processing", "acknowledged", "dead"), 0)
+    seen = MessagesView(**counts, oldest_seconds=901, oldest_queue="letters")
+
+    assert kinds(messages=seen) == [("messages_old", "letters")]
 
 
 def test_faults_come_before_warnings() -> None:

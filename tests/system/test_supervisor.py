@@ -151,6 +151,19 @@ def test_what_an_operator_gives_is_used_and_not_shown(
     assert "given-" not in process.log()
 
 
+def test_it_says_when_a_redis_of_ones_own_is_away(new_up: Callable[..., Up]) -> None:
+    process = new_up(REDIS_URL=f"redis://127.0.0.1:{free_port()}/0").start()
+
+    wait_until(
+        lambda: "but redis cannot be reached" in process.log(),
+        "it says so",
+        process=process,
+        timeout_s=90,
+    )
+
+    assert "Stanchion is ready" in process.log()
+
+
 # Staying up ----------------------------------------------------------------------------------
 
 

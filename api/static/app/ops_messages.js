@@ -24,13 +24,15 @@ const queue = computed(() => seen.value?.queues.find((each) => each.name === que
 /** Return how long ago a moment was; never less than nothing, whatever the clock of the reader. */
 const age = (iso) => (iso ? span(Math.max(0, Math.round((Date.now() - Date.parse(iso)) / 1_000))) : "–");
 
+let asked = new URLSearchParams(location.search).get("queue"); // an address may name a queue, which is shown first
 let leadsToDead = location.hash === "#dead"; // until the queue that has most of them is chosen
 
 async function lookNow() {
-  if (leadsToDead) {
+  if (leadsToDead || asked) {
     const { queues } = await ask("GET", "/api/queue/queues");
-    queueName.value = withMostDead(queues);
-    leadsToDead = false;
+    if (queues.some(({ name }) => name === asked)) queueName.value = asked;
+    if (leadsToDead) queueName.value = withMostDead(queues);
+    [leadsToDead, asked] = [false, null];
   }
   const wanted = queueName.value;
   const since = new Date(Date.now() - RATE_MIN * MINUTE_MS).toISOString();

@@ -31,6 +31,7 @@ function sentence(notice) {
 // What the page of a way is asked to show first, of those that can be asked.
 const SHOWN = {
   messages_dead: () => "#dead",
+  messages_old: ({ id }) => `?queue=${encodeURIComponent(id)}`,
   mail_frozen: () => "?status=frozen",
   mail_old: () => "?sort_by=timestamp&order=asc",
   room_full: ({ id }) => `?room=${encodeURIComponent(id)}`,
