@@ -11,7 +11,7 @@ import { html } from "./html.js";
 import { isAway } from "./live.js";
 import { oneAtATime } from "./looks.js";
 import "./page.js";
-import { language, text } from "./texts.js";
+import { locale, text } from "./texts.js";
 
 const GATHER_MS = 1_000; // of a busy server every event would be a look
 
@@ -164,7 +164,7 @@ export function Asking({ title, yes, onYes, onClose, children }) {
 
 /** Write a moment as the page's readers do. */
 export const moment = (iso) =>
-  iso ? new Date(iso).toLocaleString(language, { dateStyle: "short", timeStyle: "medium" }) : "–";
+  iso ? new Date(iso).toLocaleString(locale, { dateStyle: "short", timeStyle: "medium" }) : "–";
 
 /** Follow the events of a namespace of Socket.IO; `onEvent` gets name and data. */
 export function follow(namespace, names, onEvent) {

@@ -8,7 +8,7 @@ import { html } from "./html.js";
 import { checkKey, KeyState, shown as shownKey } from "./kiosk_key.js";
 import { isAway } from "./live.js";
 import { announce } from "./page.js";
-import { number, text } from "./texts.js";
+import { locale, number, text } from "./texts.js";
 
 const IDLE_S = 25; // of a ticket on the screen, before the next person may come; `?idle=` sets it
 const IDLE_MS = 1000 * (Number(new URLSearchParams(location.search).get("idle")) || IDLE_S);
@@ -96,7 +96,7 @@ function sentenceOf(error) {
   if (!(error instanceof Refusal)) return text("kiosk.away");
   if (error.code === "branch_closed") {
     const opens = error.details.opens_at;
-    const time = opens && new Date(opens).toLocaleString(document.documentElement.lang, { dateStyle: "short", timeStyle: "short" });
+    const time = opens && new Date(opens).toLocaleString(locale, { dateStyle: "short", timeStyle: "short" });
     return opens ? text("kiosk.opens", { time }) : text("kiosk.closed");
   }
   if (error.code === "counter_not_active") return text("kiosk.no_counter");

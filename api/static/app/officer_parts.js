@@ -5,7 +5,7 @@ import { signal } from "@preact/signals";
 import { html } from "./html.js";
 import { isAway } from "./live.js";
 import { countdown } from "./spans.js";
-import { number, text } from "./texts.js";
+import { locale, number, text } from "./texts.js";
 
 const nowMs = signal(Date.now());
 setInterval(() => {
@@ -189,5 +189,5 @@ function Waiting({ each }) {
 }
 
 export function clock(date) {
-  return date.toLocaleTimeString(document.documentElement.lang, { hour: "2-digit", minute: "2-digit" });
+  return date.toLocaleTimeString(locale, { hour: "2-digit", minute: "2-digit" });
 }

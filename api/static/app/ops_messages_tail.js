@@ -3,7 +3,7 @@
 import { signal } from "@preact/signals";
 
 import { html } from "./html.js";
-import { language, text } from "./texts.js";
+import { locale, text } from "./texts.js";
 
 export const EVENTS = [
   ...["enqueue", "dequeue", "ack", "nack", "expire"],
@@ -46,7 +46,7 @@ export function Tail() {
 Tail.add = (name, data) => {
   const about = [data.type, data.consumer_id, data.error, data.queue].filter(Boolean).join(" · ");
   count += 1;
-  const line = { key: count, at: new Date().toLocaleTimeString(language), name, id: data.id, about };
+  const line = { key: count, at: new Date().toLocaleTimeString(locale), name, id: data.id, about };
   lines = [line, ...lines].slice(0, LINES_MAX);
   if (isDue) return;
   isDue = true;

@@ -9,7 +9,7 @@ import { Cards } from "./overview_cards.js";
 import { changed } from "./overview_hour.js";
 import { startLive } from "./overview_live.js";
 import { announce } from "./page.js";
-import { language, number, text } from "./texts.js";
+import { locale, number, text } from "./texts.js";
 
 const root = document.getElementById("overview");
 const seen = signal(JSON.parse(root.dataset.first || "null"));
@@ -62,7 +62,7 @@ function Notices({ notices }) {
 function Overview() {
   const now = seen.value;
   if (now === null) return html`<h1>${text("overview.looking")}</h1>`;
-  const time = new Date(now.at).toLocaleTimeString(language);
+  const time = new Date(now.at).toLocaleTimeString(locale);
   const states = Object.entries(now.components);
   return html`
     <h1>${text(now.attention.length ? "overview.attention" : "overview.well")}</h1>

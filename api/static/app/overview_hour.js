@@ -5,7 +5,7 @@ import { useEffect, useRef } from "preact/hooks";
 import { Table } from "./console_parts.js";
 import { html } from "./html.js";
 import { moving } from "./plots.js";
-import { brief, language, number, text } from "./texts.js";
+import { brief, locale, number, text } from "./texts.js";
 
 const MINUTES = 60;
 const HEIGHT_PX = 88;
@@ -15,7 +15,7 @@ const LEAST_TOP = 4; // one that waits is no tower
 
 const known = (values) => values.filter((value) => value !== null);
 const sum = (values) => values.reduce((all, value) => all + value, 0);
-const clock = (at) => new Date(at).toLocaleTimeString(language, { hour: "2-digit", minute: "2-digit", hourCycle: "h23" });
+const clock = (at) => new Date(at).toLocaleTimeString(locale, { hour: "2-digit", minute: "2-digit", hourCycle: "h23" });
 
 /** Return minutes with some of them anew: the last sixty, by age. */
 export function changed(minutes, news) {

@@ -2,11 +2,11 @@
 
 import uPlot from "uplot";
 
-import { language } from "./texts.js";
+import { locale } from "./texts.js";
 
 const SMALL_PX = 22; // a line of labels, and what two of them are apart
 
-const hour = new Intl.DateTimeFormat(language, { hour: "2-digit", minute: "2-digit", hourCycle: "h23" });
+const hour = new Intl.DateTimeFormat(locale, { hour: "2-digit", minute: "2-digit", hourCycle: "h23" });
 
 /** Draws an axis of moments within a day or so, Unix seconds, by the clock of who looks. */
 export const CLOCK = {

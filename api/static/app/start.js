@@ -9,7 +9,7 @@ import { isAway, isListening } from "./live.js";
 import { startMessages } from "./messages.js";
 import { startNow } from "./now.js";
 import { bind } from "./page.js";
-import { duration, language, number, text } from "./texts.js";
+import { duration, locale, number, text } from "./texts.js";
 
 const DRAW_EVERY_MS = matchMedia("(prefers-reduced-motion: reduce)").matches ? 5_000 : 1_000;
 
@@ -37,7 +37,7 @@ effect(() => {
   if (isListening.value) activity.restart();
 });
 effect(() => {
-  if (isAway.value) lostAt.value ??= new Date().toLocaleTimeString(language);
+  if (isAway.value) lostAt.value ??= new Date().toLocaleTimeString(locale);
   if (isListening.value) lostAt.value = null;
   messages.dataset.live = String(isListening.value || !lostAt.value);
   caption.value = tell();

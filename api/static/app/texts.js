@@ -4,6 +4,9 @@ const texts = JSON.parse(document.getElementById("texts").textContent);
 
 export const language = document.documentElement.lang;
 
+/** How dates are written: the reader's own way, such as en-GB, where it is of the page's language. */
+export const locale = navigator.languages.find((each) => each.split("-")[0] === language) ?? language;
+
 /** Return the text of a key, with `{name}` replaced by `values.name`. */
 export function text(key, values = {}) {
   return texts[key].replace(/\{(\w+)\}/g, (_, name) => values[name]);
