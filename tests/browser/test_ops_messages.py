@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import expect
+from playwright.sync_api import Page, expect
 
 from tests.browser.conftest import PHONE, OpenPage
 from tests.browser.hall import BrowserHall, log_in
@@ -35,14 +35,8 @@ def die(hall: BrowserHall, kind: str, error: str, *, queue: str = "default") -> 
     return str(held["id"])
 
 
-def test_an_admin_finds_what_died_and_lets_it_wait_again(
-    open_page: OpenPage, counters_site: System, hall: BrowserHall
-) -> None:
-    message_id = die(hall, HOSTILE, "550 <b>no such mailbox</b>")
-    visit = open_page("/ops/messages", of=counters_site, viewport=PHONE)
-    page = visit.page
-    log_in(page, "admin", ADMIN_PASSWORD)
-
+def find_dead(page: Page, message_id: str) -> None:
+    """Find the hostile message among the dead, read it, and close it again."""
     page.get_by_label("Which").select_option("dead")
     page.get_by_role("search").get_by_label("Type").fill(HOSTILE)
     page.get_by_role("button", name="Search").click()
@@ -53,11 +47,29 @@ def test_an_admin_finds_what_died_and_lets_it_wait_again(
     page.keyboard.press("Escape")
     expect(dialog).to_have_count(0)
 
+
+def test_an_admin_finds_what_died_and_lets_it_wait_again(
+    open_page: OpenPage, counters_site: System, hall: BrowserHall
+) -> None:
+    message_id = die(hall, HOSTILE, "550 <b>no such mailbox</b>")
+    visit = open_page("/ops/messages", of=counters_site, viewport=PHONE)
+    page = visit.page
+    log_in(page, "admin", ADMIN_PASSWORD)
+
+    find_dead(page, message_id)
+
     dead = page.get_by_role("region", name="Dead messages")
     dead.get_by_label("Type").fill(HOSTILE)
     dead.get_by_role("button", name="See how many").click()
-    dead.get_by_role("button", name="Redrive 1").click()
+    painted = dead.locator(".asked").evaluate("(box) => getComputedStyle(box).backgroundColor")
+    sample = dead.locator(".asked .scroll")
+    assert painted in sample.evaluate("(box) => getComputedStyle(box).backgroundImage")
+    dead.get_by_role("button", name="Not now").press("Enter")
+    expect(dead.get_by_role("heading")).to_be_focused()
+    dead.get_by_role("button", name="See how many").click()
+    dead.get_by_role("button", name="Redrive 1").press("Enter")
     expect(page.get_by_role("alert")).to_have_text("Redriven: 1.")
+    expect(dead.get_by_role("heading")).to_be_focused()
     assert hall.admin.get(f"/api/queue/message/{message_id}").json()["status"] == "queued"
     expect(page.get_by_role("log")).to_contain_text("redriven")
 

@@ -31,11 +31,16 @@ export function Redrive({ queue, count }) {
     const found = await act(() => ask("POST", "/api/queue/dead/redrive", { ...body, preview: true }));
     setAsked(found ? { body, ...found } : null);
   }
+  function close() {
+    title.current.focus({ preventScroll: true }); // the pressed button goes, the keyboard's place stays
+    setAsked(null);
+  }
   async function redrive() {
     const { body, confirm } = asked;
     const done = await act(() => ask("POST", "/api/queue/dead/redrive", { ...body, confirm }));
     // What is refused has to be looked at again; what one request did not reach goes on by its confirm.
-    setAsked(done?.left ? { body, count: done.left, confirm: done.confirm ?? confirm, sample: [] } : null);
+    if (done?.left) setAsked({ body, count: done.left, confirm: done.confirm ?? confirm, sample: [] });
+    else close();
     if (done) say(text("dead.done", { n: number(done.count) }));
   }
 
@@ -50,7 +55,7 @@ export function Redrive({ queue, count }) {
           <label>${text("dead.rate")} <input name="rate" type="number" min="0.001" max="10000" step="any" /></label>
           <button class="copy" type="submit">${text("dead.preview")}</button>
         </form>`}
-    <div role="status">${asked && html`<${Preview} asked=${asked} onYes=${redrive} onNo=${() => setAsked(null)} />`}</div>
+    <div role="status">${asked && html`<${Preview} asked=${asked} onYes=${redrive} onNo=${close} />`}</div>
   </section>`;
 }
 
