@@ -9,7 +9,8 @@ from typing import Final
 from models.errors import StanchionError
 from models.settings import Settings, host_of, port_of
 
-_ANSWER_TIMEOUT_S: Final = 2.0
+# Longer than `/health` waits for a component that says nothing.
+_ANSWER_TIMEOUT_S: Final = 5.0
 _EVERY_INTERFACE: Final = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}  # noqa: S104  # told apart, not bound
 
 
