@@ -38,13 +38,15 @@ class StartSystem(Protocol):
 # Groups that take minutes, whatever their number of tests: a worker that began them last would
 # work on alone.
 LONG_GROUPS = ("supervisor", "browser", "dev", "scale")
+_SYSTEM = "system-"
 _CLEAN_TURNS = 5
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Keep tests that share processes in one xdist worker (--dist loadgroup): they start once.
 
-    Long groups come first, then large ones, then what stands alone.
+    Long groups come first, then large ones, then what stands alone, and at last those that share
+    the processes of `system`: these run until the worker's end, and take a tenth of a core.
     """
     if not config.pluginmanager.hasplugin("xdist"):
         return
@@ -60,6 +62,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             return len(LONG_GROUPS) + 1, 0, ""
         if group in LONG_GROUPS:
             return LONG_GROUPS.index(group), 0, group
+        if group.startswith(_SYSTEM):
+            return len(LONG_GROUPS) + 2, -sizes[group], group
         return len(LONG_GROUPS), -sizes[group], group
 
     items.sort(key=place)
@@ -76,7 +80,7 @@ def _group(item: pytest.Function) -> str | None:
         # starts a loop of its own may come between.
         return "browser"
     if "system" in item.fixturenames:
-        return f"system-{item.callspec.params['backend']}"
+        return f"{_SYSTEM}{item.callspec.params['backend']}"
     if "running" in item.fixturenames:  # by convention, processes that one module shares
         return f"{item.path.stem}-{item.callspec.params['backend']}"
     return None
