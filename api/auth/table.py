@@ -161,7 +161,12 @@ TABLE: Final[tuple[Row, ...]] = (
         is_audited=True,
         action="queue_deleted",
     ),
-    Row(paths=("/api/queue/*/messages", "/api/queue/message/*"), methods=_READ, who=_WATCHERS),
+    # `dead` has lines of its own, and a name goes before `*`: its list has to be named.
+    Row(
+        paths=("/api/queue/*/messages", "/api/queue/dead/messages", "/api/queue/message/*"),
+        methods=_READ,
+        who=_WATCHERS,
+    ),
     Row(
         paths=("/api/queue/message/*",),
         methods=("PUT",),

@@ -109,6 +109,17 @@ def test_a_path_and_method_are_said_once(table: PathTable[str]) -> None:
         table.add("/a/b", ("POST",), "again")
 
 
+@pytest.mark.parametrize(
+    "listed", ["main", "delayed", "processing", "dead", "acknowledged", "archived"]
+)
+@pytest.mark.parametrize("below", ["", "/export"])
+def test_a_viewer_may_look_at_every_list_of_messages(listed: str, below: str) -> None:
+    line = who_may().find(f"/api/queue/{listed}/messages{below}", "GET")
+
+    assert line is not None
+    assert Role.VIEWER in line.who.roles
+
+
 # Its reach -----------------------------------------------------------------------------------
 
 
